@@ -1,0 +1,1 @@
+//! Real control planes on one machine: the lab, and what is run on it.
