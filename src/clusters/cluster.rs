@@ -1,0 +1,125 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::model::ClusterName;
+use crate::upstream::Upstream;
+
+/// One cluster as of one generation of its Secret: what our API shows of it, and what a request needs to reach it.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The Secret's name.
+    pub name: ClusterName,
+    /// The Secret's metadata.
+    pub metadata: Metadata,
+    /// What ClusterGateway shows. Holds no credential.
+    pub spec: Spec,
+    /// From the Secret's annotations.
+    pub health: Health,
+    /// How to reach it, or why that is not possible.
+    pub access: Result<Arc<Access>, String>,
+    /// Why the latest Secret cannot be used, when it cannot: `access` may still be that of an earlier one.
+    pub problem: Option<String>,
+}
+
+/// What a Secret says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// As Kubernetes made it.
+    pub uid: String,
+    /// As Kubernetes made it: opaque.
+    pub resource_version: String,
+    /// RFC 3339, whole seconds, as in JSON.
+    pub creation_timestamp: Option<String>,
+    /// All of the Secret's.
+    pub labels: BTreeMap<String, String>,
+    /// All of the Secret's.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// How a cluster is to be reached, as ClusterGateway's `spec.access` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// The endpoint's type.
+    pub endpoint_type: EndpointType,
+    /// The endpoint as it stands in the Secret, less white space around it.
+    pub address: String,
+    /// The CA as it stands in the Secret (PEM); none means that nobody verifies the cluster.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// `proxy-url`, its password removed.
+    pub proxy_url: Option<String>,
+    /// The credential's type; the credential itself is not here.
+    pub credential_type: CredentialType,
+}
+
+/// Label `cluster.core.oam.dev/cluster-endpoint-type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EndpointType {
+    /// The Secret's `endpoint`.
+    Const,
+    /// Through Konnectivity.
+    ClusterProxy,
+}
+
+/// Label `cluster.core.oam.dev/cluster-credential-type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CredentialType {
+    /// A client certificate.
+    X509Certificate,
+    /// A bearer token.
+    ServiceAccountToken,
+    /// What a command says.
+    Dynamic,
+}
+
+/// Annotations `status.cluster.core.oam.dev/healthy` and `…/healthy-reason`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// "true".
+    pub healthy: bool,
+    /// Free text.
+    pub reason: String,
+}
+
+/// What a request needs: all of it parsed and compiled.
+pub struct Access {
+    /// Where to send it. Certificates are shown by its connections.
+    pub upstream: Arc<Upstream>,
+    /// `Bearer …`, marked sensitive; none where a certificate is the credential.
+    pub authorization: Option<HeaderValue>,
+    /// Whether the cluster's certificate is verified.
+    pub verified: bool,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Access")
+            .field("upstream", &self.upstream)
+            .field("verified", &self.verified)
+            .finish_non_exhaustive()
+    }
+}
+
+impl EndpointType {
+    /// As it stands in labels and in ClusterGateway.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Const => "Const",
+            Self::ClusterProxy => "ClusterProxy",
+        }
+    }
+}
+
+impl CredentialType {
+    /// As it stands in labels and in ClusterGateway.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::X509Certificate => "X509Certificate",
+            Self::ServiceAccountToken => "ServiceAccountToken",
+            Self::Dynamic => "Dynamic",
+        }
+    }
+}
