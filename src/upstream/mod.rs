@@ -1,58 +1,24 @@
-//! Servers that requests are sent to: endpoints, trust, addresses, peers and their connections.
+//! Servers that requests are sent to: endpoints, trust, addresses and connections.
 //!
 //! Knows endpoints, TLS and transports, but no clusters: whatever else may once be an upstream (a Service's
 //! endpoint, say) is one too.
+//!
+//! Promises: two [`Upstream`]s never share a connection, so neither do two clusters, nor two generations of one;
+//! no two workers share one either. However many requests find no connection, one dial serves as many of them as a
+//! connection has streams for. Fails with an [`UpstreamError`] that says what is wrong in an operator's words.
 
+mod addresses;
+mod connection;
+mod dial;
 mod endpoint;
+mod error;
+mod exchange;
+mod h1;
+mod pool;
+mod server;
+mod trust;
 
 pub use endpoint::{Endpoint, Host, InvalidEndpoint, Scheme};
-
-use rustls::pki_types::CertificateDer;
-
-use crate::tls::Identity;
-
-/// What is needed to reach a server and to know that it is the right one.
-#[derive(Debug)]
-pub struct UpstreamSpec {
-    /// Where it is.
-    pub endpoint: Endpoint,
-    /// Whom to believe.
-    pub trust: Trust,
-    /// What to show in the TLS handshake.
-    pub identity: Option<Identity>,
-}
-
-/// By whose word a server's certificate is taken for true.
-#[derive(Debug)]
-pub enum Trust {
-    /// These authorities, and the endpoint's host in the certificate.
-    Roots(Vec<CertificateDer<'static>>),
-    /// Nobody checks: the cluster's Secret has no CA.
-    Unverified,
-}
-
-/// A server that can be sent requests: everything about it is parsed, and its peers are made.
-#[derive(Debug)]
-pub struct Upstream {
-    spec: UpstreamSpec,
-}
-
-impl Upstream {
-    /// Compiles what is needed to reach a server, so that a request only looks it up.
-    pub fn new(spec: UpstreamSpec) -> Result<Self, InvalidUpstream> {
-        Ok(Self { spec })
-    }
-
-    /// Where it is.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.spec.endpoint
-    }
-}
-
-/// Why a server cannot be reached with what was given.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidUpstream {
-    /// An authority's certificate that cannot be used.
-    #[error("the CA cannot be used: {0}")]
-    Ca(String),
-}
+pub use error::UpstreamError;
+pub use exchange::{Head, Receiver, Sender};
+pub use server::{InvalidUpstream, Network, Trust, Upstream, UpstreamSpec, Worker};

@@ -1,0 +1,160 @@
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::addresses::Addresses;
+use super::{Scheme, UpstreamError, UpstreamSpec};
+
+/// What a dial needs to know, shared by a server's pools on all workers.
+pub(super) struct Target {
+    pub(super) spec: UpstreamSpec,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) server_name: ServerName<'static>,
+    pub(super) addresses: Addresses,
+    /// For TCP and TLS together.
+    pub(super) connect_timeout: Duration,
+}
+
+/// A byte stream to a server.
+pub(super) enum Io {
+    Tls(Box<TlsStream<TcpStream>>),
+    Plain(TcpStream),
+}
+
+/// What server and client agreed to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    H2,
+    H1,
+}
+
+impl Target {
+    /// Where to, for messages.
+    pub(super) fn authority(&self) -> &str {
+        self.spec.endpoint.authority()
+    }
+
+    /// Connects, within the time that there is for it.
+    pub(super) async fn dial(&self) -> Result<(Io, Protocol), UpstreamError> {
+        timeout(self.connect_timeout, self.connect()).await.unwrap_or_else(|_| {
+            Err(UpstreamError::ConnectTimeout {
+                address: self.authority().to_owned(),
+                seconds: self.connect_timeout.as_secs(),
+            })
+        })
+    }
+
+    async fn connect(&self) -> Result<(Io, Protocol), UpstreamError> {
+        let stream = self.tcp().await?;
+        // A request is written in one piece; waiting for more to send only adds latency. Failing to say so costs
+        // speed, nothing else.
+        let _ = stream.set_nodelay(true);
+        match self.spec.endpoint.scheme() {
+            Scheme::Http => Ok((Io::Plain(stream), Protocol::H1)),
+            Scheme::Https => {
+                let stream = TlsConnector::from(Arc::clone(&self.tls))
+                    .connect(self.server_name.clone(), stream)
+                    .await
+                    .map_err(|error| UpstreamError::handshake(self.authority(), &error))?;
+                let protocol = match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => Protocol::H2,
+                    _ => Protocol::H1,
+                };
+                Ok((Io::Tls(Box::new(stream)), protocol))
+            }
+        }
+    }
+
+    /// The first address that takes the connection; the last one's error when none does.
+    async fn tcp(&self) -> Result<TcpStream, UpstreamError> {
+        let addresses = self.addresses.get(self.connect_timeout).await?;
+        let mut failure = UpstreamError::Resolve {
+            host: self.spec.endpoint.host().to_string(),
+            cause: "it has no address".to_owned(),
+        };
+        // So that one address that swallows packets leaves time for the next.
+        let share = self.connect_timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+        for address in addresses.iter() {
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => failure = refused(*address, error),
+                Err(_) => {
+                    failure = UpstreamError::ConnectTimeout {
+                        address: address.to_string(),
+                        seconds: share.as_secs(),
+                    };
+                }
+            }
+        }
+        Err(failure)
+    }
+}
+
+fn refused(address: SocketAddr, cause: io::Error) -> UpstreamError {
+    UpstreamError::Connect { address: address.to_string(), cause: Arc::new(cause) }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, data),
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, data),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Plain(stream) => stream.is_write_vectored(),
+        }
+    }
+}

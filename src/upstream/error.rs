@@ -1,0 +1,141 @@
+use std::io;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// Why a server could not be reached, or did not answer. No variant holds anything secret.
+///
+/// Cheap to clone: when one dial fails, everybody who waited for it is told.
+#[derive(Debug, Clone, Error)]
+pub enum UpstreamError {
+    /// The host name does not resolve.
+    #[error("{host} does not resolve: {cause}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// The resolver's words.
+        cause: String,
+    },
+    /// No TCP connection.
+    #[error("cannot connect to {address}: {cause}")]
+    Connect {
+        /// Where to.
+        address: String,
+        /// The system's words.
+        cause: Arc<io::Error>,
+    },
+    /// Neither connected nor refused in time.
+    #[error("no connection to {address} within {seconds} s")]
+    ConnectTimeout {
+        /// Where to.
+        address: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// The server's certificate is not to be believed.
+    #[error("the certificate of {address} is not trusted: {cause}")]
+    NotTrusted {
+        /// Where to.
+        address: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The server refused our certificate in the handshake.
+    #[error("{address} refused the client certificate: {cause}")]
+    CredentialRefused {
+        /// Where to.
+        address: String,
+        /// The TLS alert.
+        cause: String,
+    },
+    /// The TLS handshake failed otherwise.
+    #[error("TLS handshake with {address} failed: {cause}")]
+    Tls {
+        /// Where to.
+        address: String,
+        /// What the TLS library says.
+        cause: String,
+    },
+    /// As many requests wait for a connection as may.
+    #[error("too many requests wait for a connection to {address}")]
+    Busy {
+        /// Where to.
+        address: String,
+    },
+    /// The connection ended, or the stream was reset, before the answer was complete.
+    #[error("the connection ended early: {cause}")]
+    Broken {
+        /// What the protocol library says.
+        cause: String,
+        /// The server surely did not begin to work on the request.
+        unprocessed: bool,
+    },
+    /// No response header in time.
+    #[error("no answer within {seconds} s")]
+    Deadline {
+        /// The limit.
+        seconds: u64,
+    },
+}
+
+impl UpstreamError {
+    /// A short name for metrics and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } => "resolve",
+            Self::Connect { .. } => "connect",
+            Self::ConnectTimeout { .. } => "connect_timeout",
+            Self::NotTrusted { .. } => "tls_not_trusted",
+            Self::CredentialRefused { .. } => "credential_refused",
+            Self::Tls { .. } => "tls",
+            Self::Busy { .. } => "busy",
+            Self::Broken { .. } => "broken",
+            Self::Deadline { .. } => "deadline",
+        }
+    }
+
+    /// What a failed TLS handshake means.
+    pub(super) fn handshake(address: &str, error: &io::Error) -> Self {
+        use rustls::Error::{AlertReceived, InvalidCertificate};
+        let address = address.to_owned();
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(InvalidCertificate(cause)) => Self::NotTrusted { address, cause: cause.to_string() },
+            Some(AlertReceived(alert)) if refuses_certificate(*alert) => {
+                Self::CredentialRefused { address, cause: format!("{alert:?}") }
+            }
+            Some(other) => Self::Tls { address, cause: other.to_string() },
+            None => Self::Tls { address, cause: error.to_string() },
+        }
+    }
+
+    /// What an error of an HTTP/2 stream or connection means.
+    pub(super) fn h2(address: &str, error: &h2::Error) -> Self {
+        if let Some(io) = error.get_io()
+            && let Some(rustls::Error::AlertReceived(alert)) =
+                io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+            && refuses_certificate(*alert)
+        {
+            return Self::CredentialRefused { address: address.to_owned(), cause: format!("{alert:?}") };
+        }
+        // RFC 9113 6.8 and 8.7: a stream above GOAWAY's last one, and a refused one, were not acted upon.
+        let unprocessed = error.reason() == Some(h2::Reason::REFUSED_STREAM)
+            || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR));
+        Self::Broken { cause: error.to_string(), unprocessed }
+    }
+}
+
+/// In TLS 1.3 the client learns only after its own handshake that its certificate was not good enough.
+fn refuses_certificate(alert: rustls::AlertDescription) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateRequired
+    )
+}

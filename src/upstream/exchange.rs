@@ -1,0 +1,262 @@
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+
+use super::UpstreamError;
+use super::h1::{self, Cut, RequestBody};
+use super::pool::{Lease, Slot};
+
+/// Chunks of a request's body on the way into an HTTP/1.1 connection.
+const H1_CHUNKS: usize = 2;
+
+/// The way there: the request's body. Dropping it before the end cancels the request.
+pub struct Sender(Way);
+
+enum Way {
+    H2(SendStream<Bytes>),
+    H1(mpsc::Sender<Result<Bytes, Cut>>),
+    Done,
+}
+
+/// The way back: the response. Dropping it before the end cancels the request.
+pub struct Receiver {
+    from: From,
+    /// Gives the place on the connection back when the exchange is over.
+    slot: Option<Slot>,
+}
+
+enum From {
+    H2Head(ResponseFuture),
+    H2Body(RecvStream),
+    H1Head {
+        response: Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>,
+        informational: mpsc::Receiver<Response<()>>,
+        connection: h1::Connection,
+    },
+    H1Body {
+        body: Incoming,
+        trailers: Option<HeaderMap>,
+        connection: h1::Connection,
+    },
+    Done,
+}
+
+/// A response's header.
+pub enum Head {
+    /// 1xx: more is to come.
+    Informational(Response<()>),
+    /// The one that counts, and whether nothing follows it.
+    Final(http::response::Parts, bool),
+}
+
+/// Puts a request on a connection. `end`: it has no body.
+pub(super) fn start(
+    lease: Lease,
+    request: Request<()>,
+    end: bool,
+) -> Result<(Sender, Receiver), UpstreamError> {
+    match lease {
+        Lease::H2 { mut send, slot } => {
+            let (response, body) = send
+                .send_request(request, end)
+                // Nothing was sent: the connection has ended or is being closed.
+                .map_err(|error| UpstreamError::Broken { cause: error.to_string(), unprocessed: true })?;
+            let way = if end { Way::Done } else { Way::H2(body) };
+            Ok((Sender(way), Receiver { from: From::H2Head(response), slot: Some(slot) }))
+        }
+        Lease::H1 { mut connection, slot } => {
+            let (way, body) = match end {
+                true => (Way::Done, RequestBody::Empty),
+                false => {
+                    let (chunks, body) = mpsc::channel(H1_CHUNKS);
+                    (Way::H1(chunks), RequestBody::Chunks(body))
+                }
+            };
+            let (inform, informational) = mpsc::channel(4);
+            let mut request = request.map(|()| body);
+            hyper::ext::on_informational(&mut request, move |response| {
+                // A server that sends more of them than are read loses the rest: they are hints.
+                let mut copy = Response::new(());
+                *copy.status_mut() = response.status();
+                *copy.headers_mut() = response.headers().clone();
+                let _ = inform.try_send(copy);
+            });
+            let response = Box::pin(connection.send(request));
+            let from = From::H1Head { response, informational, connection };
+            Ok((Sender(way), Receiver { from, slot: Some(slot) }))
+        }
+    }
+}
+
+impl Sender {
+    /// Sends a part of the body as the server takes it. `end`: it is the last.
+    ///
+    /// An error here says only that the server takes no more; what it has to say comes by the [`Receiver`].
+    pub async fn send(&mut self, mut data: Bytes, end: bool) -> Result<(), UpstreamError> {
+        match &mut self.0 {
+            Way::Done => Ok(()),
+            Way::H1(chunks) => {
+                if !data.is_empty() && chunks.send(Ok(data)).await.is_err() {
+                    return Err(closed());
+                }
+                if end {
+                    self.0 = Way::Done;
+                }
+                Ok(())
+            }
+            Way::H2(stream) => {
+                while !data.is_empty() {
+                    stream.reserve_capacity(data.len());
+                    match poll_fn(|context| stream.poll_capacity(context)).await {
+                        Some(Ok(capacity)) => {
+                            let part = data.split_to(capacity.min(data.len()));
+                            let last = end && data.is_empty();
+                            stream.send_data(part, last).map_err(|error| UpstreamError::h2("", &error))?;
+                        }
+                        Some(Err(error)) => return Err(UpstreamError::h2("", &error)),
+                        None => return Err(closed()),
+                    }
+                    if data.is_empty() {
+                        if end {
+                            self.0 = Way::Done;
+                        }
+                        return Ok(());
+                    }
+                }
+                if end {
+                    stream.send_data(Bytes::new(), true).map_err(|error| UpstreamError::h2("", &error))?;
+                    self.0 = Way::Done;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the request up: the server is told, and never takes what it got for all.
+    pub fn cancel(&mut self) {
+        match std::mem::replace(&mut self.0, Way::Done) {
+            Way::H2(mut stream) => stream.send_reset(h2::Reason::CANCEL),
+            Way::H1(chunks) => {
+                // Where there is no room the connection stands still and is dropped with the receiver.
+                let _ = chunks.try_send(Err(Cut));
+            }
+            Way::Done => {}
+        }
+    }
+}
+
+impl Receiver {
+    /// The next header: as many informational ones as the server sends, then the final one. Cancel safe.
+    pub async fn head(&mut self) -> Result<Head, UpstreamError> {
+        match &mut self.from {
+            From::H2Head(response) => {
+                let result = poll_fn(|context| {
+                    if let Poll::Ready(Some(Ok(informational))) = response.poll_informational(context) {
+                        return Poll::Ready(Ok(Err(informational)));
+                    }
+                    Pin::new(&mut *response).poll(context).map_ok(Ok)
+                })
+                .await;
+                match result {
+                    Ok(Err(informational)) => Ok(Head::Informational(informational)),
+                    Ok(Ok(response)) => {
+                        let (parts, body) = response.into_parts();
+                        let end = body.is_end_stream();
+                        self.from = From::H2Body(body);
+                        if end {
+                            self.finish();
+                        }
+                        Ok(Head::Final(parts, end))
+                    }
+                    Err(error) => Err(self.h2_error(&error)),
+                }
+            }
+            From::H1Head { response, informational, .. } => {
+                let result = tokio::select! {
+                    biased;
+                    Some(informational) = informational.recv() => {
+                        return Ok(Head::Informational(informational));
+                    }
+                    result = response => result,
+                };
+                let response = result.map_err(|error| h1::broken(&error))?;
+                let (parts, body) = response.into_parts();
+                let end = body.is_end_stream();
+                if let From::H1Head { connection, .. } = std::mem::replace(&mut self.from, From::Done) {
+                    self.from = From::H1Body { body, trailers: None, connection };
+                }
+                if end {
+                    self.finish();
+                }
+                Ok(Head::Final(parts, end))
+            }
+            From::H2Body(_) | From::H1Body { .. } | From::Done => Err(closed()),
+        }
+    }
+
+    /// The next part of the body; none at its end. Cancel safe.
+    pub async fn data(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        match &mut self.from {
+            From::H2Body(body) => match body.data().await {
+                Some(Ok(data)) => {
+                    // So that the server may send more. Fails only when the stream is over.
+                    let _ = body.flow_control().release_capacity(data.len());
+                    Ok(Some(data))
+                }
+                Some(Err(error)) => Err(self.h2_error(&error)),
+                None => Ok(None),
+            },
+            From::H1Body { body, trailers, .. } => loop {
+                match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+                    None => return Ok(None),
+                    Some(Err(error)) => return Err(h1::broken(&error)),
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => return Ok(Some(data)),
+                        Err(frame) => *trailers = frame.into_trailers().ok(),
+                    },
+                }
+            },
+            From::H2Head(_) | From::H1Head { .. } | From::Done => Ok(None),
+        }
+    }
+
+    /// What follows the body, once [`Receiver::data`] has said that it ended.
+    pub async fn trailers(&mut self) -> Result<Option<HeaderMap>, UpstreamError> {
+        let trailers = match &mut self.from {
+            From::H2Body(body) => body.trailers().await.map_err(|error| UpstreamError::h2("", &error))?,
+            From::H1Body { trailers, .. } => trailers.take(),
+            From::H2Head(_) | From::H1Head { .. } | From::Done => None,
+        };
+        self.finish();
+        Ok(trailers)
+    }
+
+    fn finish(&mut self) {
+        let from = std::mem::replace(&mut self.from, From::Done);
+        let slot = self.slot.take();
+        if let (From::H1Body { mut connection, .. }, Some(slot)) = (from, slot) {
+            // Ends within TURN_OVER.
+            tokio::spawn(async move {
+                if connection.turn_over().await {
+                    slot.keep(connection);
+                }
+            });
+        }
+    }
+
+    fn h2_error(&self, error: &h2::Error) -> UpstreamError {
+        UpstreamError::h2(self.slot.as_ref().map_or("", Slot::authority), error)
+    }
+}
+
+fn closed() -> UpstreamError {
+    UpstreamError::Broken { cause: "the stream is closed".to_owned(), unprocessed: false }
+}

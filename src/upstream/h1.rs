@@ -1,0 +1,105 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::UpstreamError;
+use super::dial::Io;
+
+/// How long a connection may take to become ready for another request once an answer is read: it only has to turn
+/// over. One that does not is closed.
+const TURN_OVER: Duration = Duration::from_secs(1);
+
+/// An HTTP/1.1 connection: one request at a time.
+pub(super) struct Connection(http1::SendRequest<RequestBody>);
+
+/// A request's body as hyper takes it: chunks as they come, or an error that tears the connection down so that a
+/// body cut short never looks complete.
+pub(super) enum RequestBody {
+    Empty,
+    Chunks(mpsc::Receiver<Result<Bytes, Cut>>),
+}
+
+/// The caller left before the body was complete.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body was cut short")]
+pub(super) struct Cut;
+
+impl Connection {
+    pub(super) async fn open(io: Io) -> Result<Self, UpstreamError> {
+        let (send, connection) = http1::Builder::new()
+            .max_buf_size(64 << 10)
+            .handshake(TokioIo::new(io))
+            .await
+            .map_err(|error| broken(&error))?;
+        // Ends with its connection: when the server closes it or the sender is dropped.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "HTTP/1.1 connection to a cluster ended");
+            }
+        });
+        Ok(Self(send))
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.0.is_ready()
+    }
+
+    /// Sends a request. The future resolves with the response's header.
+    pub(super) fn send(
+        &mut self,
+        request: http::Request<RequestBody>,
+    ) -> impl Future<Output = hyper::Result<http::Response<hyper::body::Incoming>>> + Send + 'static {
+        self.0.send_request(request)
+    }
+
+    /// Whether it became ready for another request.
+    pub(super) async fn turn_over(&mut self) -> bool {
+        matches!(timeout(TURN_OVER, self.0.ready()).await, Ok(Ok(())))
+    }
+}
+
+/// What an error of hyper's means.
+pub(super) fn broken(error: &hyper::Error) -> UpstreamError {
+    let mut cause = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        cause = format!("{cause}: {inner}");
+        source = inner.source();
+    }
+    UpstreamError::Broken { cause, unprocessed: error.is_canceled() }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Chunks(chunks) => {
+                chunks.poll_recv(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Chunks(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,344 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::task::noop_waker_ref;
+use h2::client::SendRequest;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::UpstreamError;
+use super::connection;
+use super::dial::{Protocol, Target};
+use super::h1;
+
+/// A connection without streams is closed after this: kube-apiserver closes idle ones after 90 s, and the side
+/// that closes first never finds a connection closed that it was just about to use.
+pub(super) const IDLE: Duration = Duration::from_secs(60);
+/// What servers announce who say nothing else (Go's default since 2023, and kube-apiserver's).
+const USUAL_STREAMS: usize = 100;
+/// Handshakes at one time: a server that has just come back is not buried under them.
+const MAX_DIALS: usize = 8;
+/// On one worker, to one server.
+const MAX_CONNECTIONS: usize = 1024;
+/// Requests that may wait for a connection, on one worker, to one server.
+const MAX_WAITERS: usize = 16_384;
+
+/// The connections of one worker to one server: streams are packed into as few of them as there need be, and
+/// however many requests arrive while there is none, the first dial serves them all.
+///
+/// Only its own worker ever takes the lock, so nobody waits for it. When the pool is dropped, connections end as
+/// soon as their last stream does.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Shared>);
+
+pub(super) struct Shared {
+    pub(super) target: Arc<Target>,
+    state: Mutex<State>,
+}
+
+struct State {
+    h2: Vec<H2>,
+    idle_h1: Vec<(u64, h1::Connection)>,
+    /// Idle and in use.
+    open_h1: usize,
+    dialing: usize,
+    waiters: VecDeque<Waiter>,
+    /// What the last dial agreed upon.
+    protocol: Option<Protocol>,
+    /// What the last server's SETTINGS allowed.
+    streams: usize,
+    next_id: u64,
+}
+
+struct H2 {
+    id: u64,
+    send: SendRequest<Bytes>,
+    in_use: usize,
+    idle_since: Instant,
+    /// Its SETTINGS have arrived. Until then one stream is all that surely may be opened.
+    settled: bool,
+}
+
+type Waiter = oneshot::Sender<Result<Lease, UpstreamError>>;
+type Deliveries = Vec<(Waiter, Result<Lease, UpstreamError>)>;
+
+/// The right to send one request.
+pub(super) enum Lease {
+    H2 { send: SendRequest<Bytes>, slot: Slot },
+    H1 { connection: h1::Connection, slot: Slot },
+}
+
+/// Gives its place back when dropped.
+pub(super) struct Slot {
+    shared: Arc<Shared>,
+    /// The HTTP/2 connection; HTTP/1 ones have no more than one place.
+    h2: Option<u64>,
+}
+
+impl Pool {
+    pub(super) fn new(target: Arc<Target>) -> Self {
+        Self(Arc::new(Shared {
+            target,
+            state: Mutex::new(State {
+                h2: Vec::new(),
+                idle_h1: Vec::new(),
+                open_h1: 0,
+                dialing: 0,
+                waiters: VecDeque::new(),
+                protocol: None,
+                streams: USUAL_STREAMS,
+                next_id: 0,
+            }),
+        }))
+    }
+
+    /// A place on a connection: at once where there is one, else as soon as there is, or why there will be none.
+    pub(super) async fn acquire(&self) -> Result<Lease, UpstreamError> {
+        let waiting = {
+            let mut state = self.0.state.lock();
+            if let Some(lease) = self.0.take(&mut state) {
+                return Ok(lease);
+            }
+            if state.waiters.len() >= MAX_WAITERS {
+                return Err(self.0.busy());
+            }
+            let (waiter, waiting) = oneshot::channel();
+            state.waiters.push_back(waiter);
+            self.0.dial_as_needed(&mut state);
+            waiting
+        };
+        // A dial ends by its own limit, but a pool that is full of watches may have no place for very long.
+        match tokio::time::timeout(self.0.target.connect_timeout * 2, waiting).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(self.0.busy()),
+        }
+    }
+
+    /// Connections that are open now.
+    #[cfg(test)]
+    pub(super) fn connections(&self) -> usize {
+        let state = self.0.state.lock();
+        state.h2.len() + state.open_h1
+    }
+}
+
+impl Shared {
+    fn busy(&self) -> UpstreamError {
+        UpstreamError::Busy { address: self.target.authority().to_owned() }
+    }
+
+    fn take(self: &Arc<Self>, state: &mut State) -> Option<Lease> {
+        let mut index = 0;
+        while let Some(connection) = state.h2.get_mut(index) {
+            if !connection.has_room() {
+                index += 1;
+            } else if connection.is_alive() {
+                connection.in_use += 1;
+                let slot = Slot { shared: Arc::clone(self), h2: Some(connection.id) };
+                return Some(Lease::H2 { send: connection.send.clone(), slot });
+            } else {
+                state.h2.remove(index);
+            }
+        }
+        while let Some((_, connection)) = state.idle_h1.pop() {
+            if connection.is_ready() {
+                let slot = Slot { shared: Arc::clone(self), h2: None };
+                return Some(Lease::H1 { connection, slot });
+            }
+            state.open_h1 -= 1;
+        }
+        None
+    }
+
+    /// Gives places to those who wait, first come, first served. To be delivered when the lock is released:
+    /// somebody who has gone meanwhile gives the place back, which takes the lock.
+    fn serve(self: &Arc<Self>, state: &mut State) -> Deliveries {
+        let mut deliveries = Vec::new();
+        while let Some(waiter) = state.waiters.pop_front() {
+            if waiter.is_closed() {
+                continue;
+            }
+            match self.take(state) {
+                Some(lease) => deliveries.push((waiter, Ok(lease))),
+                None => {
+                    state.waiters.push_front(waiter);
+                    break;
+                }
+            }
+        }
+        self.dial_as_needed(state);
+        deliveries
+    }
+
+    fn dial_as_needed(self: &Arc<Self>, state: &mut State) {
+        let each = match state.protocol {
+            // One answer tells what the next dials are for.
+            None => usize::MAX,
+            Some(Protocol::H1) => 1,
+            Some(Protocol::H2) => state.streams.max(1),
+        };
+        loop {
+            let unsettled = state.h2.iter().filter(|connection| !connection.settled).count();
+            let coming = each.saturating_mul(state.dialing + unsettled);
+            let open = state.dialing + state.h2.len() + state.open_h1;
+            if coming >= state.waiters.len() || state.dialing >= MAX_DIALS || open >= MAX_CONNECTIONS {
+                return;
+            }
+            state.dialing += 1;
+            let shared = Arc::clone(self);
+            // Ends by the dial's own limit.
+            tokio::spawn(async move {
+                let result = connection::open(&shared).await;
+                shared.dialed(result);
+            });
+        }
+    }
+
+    fn dialed(self: &Arc<Self>, result: Result<connection::Opened, UpstreamError>) {
+        let deliveries = {
+            let mut state = self.state.lock();
+            state.dialing -= 1;
+            match result {
+                Ok(connection::Opened::H2 { send, driver }) => {
+                    state.protocol = Some(Protocol::H2);
+                    let id = state.next_id();
+                    state.h2.push(H2 { id, send, in_use: 0, idle_since: Instant::now(), settled: false });
+                    // Ends with its connection.
+                    tokio::spawn(driver.run(Arc::downgrade(self), id));
+                    self.serve(&mut state)
+                }
+                Ok(connection::Opened::H1(connection)) => {
+                    state.protocol = Some(Protocol::H1);
+                    state.open_h1 += 1;
+                    let id = state.next_id();
+                    state.idle_h1.push((id, connection));
+                    self.serve(&mut state)
+                }
+                Err(error) if state.dialing == 0 => {
+                    state.waiters.drain(..).map(|waiter| (waiter, Err(error.clone()))).collect()
+                }
+                Err(_) => Vec::new(),
+            }
+        };
+        deliver(deliveries);
+    }
+
+    /// The server's SETTINGS are known.
+    pub(super) fn settled(self: &Arc<Self>, id: u64) {
+        let deliveries = {
+            let mut state = self.state.lock();
+            if let Some(connection) = state.h2.iter_mut().find(|connection| connection.id == id) {
+                connection.settled = true;
+                state.streams = connection.send.current_max_send_streams().min(USUAL_STREAMS * 10);
+            }
+            self.serve(&mut state)
+        };
+        deliver(deliveries);
+    }
+
+    /// The connection is no more.
+    pub(super) fn closed(self: &Arc<Self>, id: u64) {
+        let deliveries = {
+            let mut state = self.state.lock();
+            state.h2.retain(|connection| connection.id != id);
+            self.serve(&mut state)
+        };
+        deliver(deliveries);
+    }
+
+    /// Takes the connection out of the pool when it has been idle for too long: it ends by itself then.
+    pub(super) fn retire_if_idle(&self, id: u64) {
+        self.state.lock().h2.retain(|connection| {
+            connection.id != id || connection.in_use > 0 || connection.idle_since.elapsed() < IDLE
+        });
+    }
+
+    fn release(self: &Arc<Self>, h2: Option<u64>) {
+        let deliveries = {
+            let mut state = self.state.lock();
+            match h2 {
+                None => state.open_h1 -= 1,
+                Some(id) => {
+                    if let Some(connection) = state.h2.iter_mut().find(|connection| connection.id == id) {
+                        connection.in_use -= 1;
+                        connection.idle_since = Instant::now();
+                    }
+                }
+            }
+            if state.waiters.is_empty() { Vec::new() } else { self.serve(&mut state) }
+        };
+        deliver(deliveries);
+    }
+
+    /// Keeps an HTTP/1 connection for the next request.
+    fn keep(self: &Arc<Self>, connection: h1::Connection) {
+        let (deliveries, id) = {
+            let mut state = self.state.lock();
+            let id = state.next_id();
+            state.open_h1 += 1;
+            state.idle_h1.push((id, connection));
+            (self.serve(&mut state), id)
+        };
+        deliver(deliveries);
+        let shared: Weak<Self> = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(IDLE).await;
+            if let Some(shared) = shared.upgrade() {
+                let mut state = shared.state.lock();
+                let before = state.idle_h1.len();
+                state.idle_h1.retain(|(idle, _)| *idle != id);
+                state.open_h1 -= before - state.idle_h1.len();
+            }
+        });
+    }
+}
+
+impl State {
+    fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}
+
+impl H2 {
+    fn has_room(&self) -> bool {
+        let limit = if self.settled { self.send.current_max_send_streams() } else { 1 };
+        self.in_use < limit
+    }
+
+    /// Neither ended nor told to go away.
+    fn is_alive(&mut self) -> bool {
+        !matches!(self.send.poll_ready(&mut Context::from_waker(noop_waker_ref())), Poll::Ready(Err(_)))
+    }
+}
+
+impl Slot {
+    /// Where to, for messages.
+    pub(super) fn authority(&self) -> &str {
+        self.shared.target.authority()
+    }
+
+    /// Keeps an HTTP/1 connection that is ready for another request.
+    pub(super) fn keep(self, connection: h1::Connection) {
+        let shared = Arc::clone(&self.shared);
+        drop(self);
+        shared.keep(connection);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.shared.release(self.h2);
+    }
+}
+
+fn deliver(deliveries: Deliveries) {
+    for (waiter, result) in deliveries {
+        // Somebody who has gone drops the lease, which gives it back.
+        drop(waiter.send(result));
+    }
+}

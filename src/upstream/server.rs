@@ -1,0 +1,116 @@
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::Request;
+use rustls::pki_types::{CertificateDer, ServerName};
+use thiserror::Error;
+
+use crate::tls::Identity;
+
+use super::addresses::Addresses;
+use super::dial::Target;
+use super::exchange::{Receiver, Sender, start};
+use super::pool::Pool;
+use super::{Endpoint, Host, UpstreamError, trust};
+
+/// What is needed to reach a server and to know that it is the right one.
+#[derive(Debug)]
+pub struct UpstreamSpec {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Whom to believe.
+    pub trust: Trust,
+    /// What to show in the TLS handshake.
+    pub identity: Option<Identity>,
+}
+
+/// By whose word a server's certificate is taken for true.
+#[derive(Debug)]
+pub enum Trust {
+    /// These authorities, and the endpoint's host in the certificate.
+    Roots(Vec<CertificateDer<'static>>),
+    /// Nobody checks: the cluster's Secret has no CA.
+    Unverified,
+}
+
+/// What all servers are reached by.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// How many workers there are: each has connections of its own.
+    pub workers: usize,
+    /// For TCP and TLS together.
+    pub connect_timeout: Duration,
+}
+
+/// Which worker asks: 0 up to [`Network::workers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Worker(pub usize);
+
+/// A server that can be sent requests. Everything about it is parsed; its connections are made when needed and end
+/// when it is dropped and its last request is over.
+pub struct Upstream {
+    target: Arc<Target>,
+    pools: Box<[OnceLock<Pool>]>,
+}
+
+/// Why a server cannot be reached with what was given.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InvalidUpstream {
+    /// An authority's certificate that cannot be used.
+    #[error("the CA cannot be used: {0}")]
+    Ca(String),
+    /// The TLS library does not take the identity.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+    /// A host that cannot stand in a certificate.
+    #[error("{0:?} cannot be the name of a TLS server")]
+    ServerName(String),
+}
+
+impl Upstream {
+    /// Compiles what is needed to reach a server, so that a request only looks it up.
+    pub fn new(spec: UpstreamSpec, network: &Network) -> Result<Self, InvalidUpstream> {
+        let server_name = match spec.endpoint.host() {
+            Host::Address(address) => ServerName::from(*address),
+            Host::Name(name) => ServerName::try_from(name.clone())
+                .map_err(|_| InvalidUpstream::ServerName(name.clone()))?,
+        };
+        let target = Target {
+            tls: trust::client_config(&spec)?,
+            server_name,
+            addresses: Addresses::of(&spec.endpoint),
+            connect_timeout: network.connect_timeout,
+            spec,
+        };
+        let pools = (0..network.workers).map(|_| OnceLock::new()).collect();
+        Ok(Self { target: Arc::new(target), pools })
+    }
+
+    /// Where it is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.target.spec.endpoint
+    }
+
+    /// Sends a request's header over a connection of this worker's. `end`: there is no body.
+    ///
+    /// The URI is to have scheme and authority; those and nothing else say for HTTP/1.1 what goes into `Host`.
+    pub async fn exchange(
+        &self,
+        worker: Worker,
+        request: Request<()>,
+        end: bool,
+    ) -> Result<(Sender, Receiver), UpstreamError> {
+        let Some(pool) = self.pools.get(worker.0) else {
+            return Err(UpstreamError::Busy { address: self.endpoint().authority().to_owned() });
+        };
+        let lease = pool.get_or_init(|| Pool::new(Arc::clone(&self.target))).acquire().await?;
+        start(lease, request, end)
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Upstream").field("endpoint", self.endpoint()).finish_non_exhaustive()
+    }
+}
