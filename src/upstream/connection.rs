@@ -1,25 +1,24 @@
-use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Weak;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{self, SendRequest};
-use h2::{Ping, PingPong};
-use tokio::time::{Instant, sleep_until, timeout};
+use h2::PingPong;
+use tokio::time::interval;
 
 use super::UpstreamError;
 use super::dial::{Io, Protocol};
 use super::h1;
-use super::pool::{IDLE, Shared};
+use super::keepalive;
+use super::pool::Shared;
 
 /// What one stream may have on the way to a slow reader. Times the streams of a connection it stays below
 /// [`CONNECTION_WINDOW`], so that readers who stand still never stop their neighbours.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
-/// As client-go's transports: ping after so long, and an answer is due in so long (`ReadIdleTimeout`,
-/// `PingTimeout`). A watch behind a dead NAT entry is found out by nothing else.
-const PING_EVERY: Duration = Duration::from_secs(30);
-const PONG_WITHIN: Duration = Duration::from_secs(15);
+/// How often a connection is looked at whether anybody needs it.
+const LOOK: Duration = Duration::from_secs(15);
 /// Kubernetes objects carry large headers only with many groups; Go's server allows 1 MiB.
 const HEADER_LIST: u32 = 1 << 20;
 
@@ -80,37 +79,24 @@ async fn watch(ping_pong: Option<PingPong>, pool: &Weak<Shared>, id: u64) {
         return std::future::pending().await;
     };
     // SETTINGS are the first thing that a server sends, so whoever has answered a ping has sent them.
-    if !pong(&mut ping_pong).await {
+    if !keepalive::is_answered(&mut ping_pong).await {
         return;
     }
     if let Some(pool) = pool.upgrade() {
         pool.settled(id);
     }
-    let mut next_ping = Instant::now() + PING_EVERY;
-    let mut next_look = Instant::now() + IDLE / 4;
-    loop {
-        sleep_until(next_ping.min(next_look)).await;
-        let now = Instant::now();
-        if now >= next_look {
-            next_look = now + IDLE / 4;
+    let mut looks = interval(LOOK);
+    let silent = pin!(keepalive::until_silent(Some(ping_pong)));
+    let look = async {
+        loop {
+            looks.tick().await;
             if let Some(pool) = pool.upgrade() {
                 pool.retire_if_idle(id);
             }
         }
-        if now >= next_ping {
-            next_ping = now + PING_EVERY;
-            if !pong(&mut ping_pong).await {
-                tracing::info!("a cluster no longer answers pings: its connection is given up");
-                return;
-            }
-        }
+    };
+    tokio::select! {
+        () = silent => tracing::info!("a cluster no longer answers pings: its connection is given up"),
+        () = look => {}
     }
 }
-
-async fn pong(ping_pong: &mut PingPong) -> bool {
-    if ping_pong.send_ping(Ping::opaque()).is_err() {
-        return false;
-    }
-    matches!(timeout(PONG_WITHIN, poll_fn(|context| ping_pong.poll_pong(context))).await, Ok(Ok(_)))
-}
-

@@ -97,15 +97,17 @@ pub(super) fn start(
 }
 
 impl Sender {
-    /// Sends a part of the body as the server takes it. `end`: it is the last.
+    /// Sends a part of the body as the server takes it, out of `data`. `end`: it is the last. Cancel safe: what is
+    /// left in `data` was not sent.
     ///
     /// An error here says only that the server takes no more; what it has to say comes by the [`Receiver`].
-    pub async fn send(&mut self, mut data: Bytes, end: bool) -> Result<(), UpstreamError> {
+    pub async fn send(&mut self, data: &mut Bytes, end: bool) -> Result<(), UpstreamError> {
         match &mut self.0 {
             Way::Done => Ok(()),
             Way::H1(chunks) => {
-                if !data.is_empty() && chunks.send(Ok(data)).await.is_err() {
-                    return Err(closed());
+                if !data.is_empty() {
+                    let place = chunks.reserve().await.map_err(|_| closed())?;
+                    place.send(Ok(std::mem::take(data)));
                 }
                 if end {
                     self.0 = Way::Done;

@@ -14,6 +14,7 @@ mod endpoint;
 mod error;
 mod exchange;
 mod h1;
+pub mod keepalive;
 mod pool;
 mod server;
 mod trust;

@@ -17,7 +17,7 @@ use super::h1;
 
 /// A connection without streams is closed after this: kube-apiserver closes idle ones after 90 s, and the side
 /// that closes first never finds a connection closed that it was just about to use.
-pub(super) const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(60);
 /// What servers announce who say nothing else (Go's default since 2023, and kube-apiserver's).
 const USUAL_STREAMS: usize = 100;
 /// Handshakes at one time: a server that has just come back is not buried under them.

@@ -1,0 +1,318 @@
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, HeaderValue, Method, Response, Version, header, response};
+use pingora_core::protocols::http::v1::server::HttpSession;
+use pingora_http::ResponseHeader;
+use thiserror::Error;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// A caller who takes nothing for so long is given up, so that nobody holds memory and a cluster's stream for ever.
+/// Watches may be silent for longer: that is us having nothing to write.
+const WRITE_WITHIN: Duration = Duration::from_secs(60);
+
+/// The caller can no longer be served. Nothing is to be answered.
+#[derive(Debug, Clone, Error)]
+pub enum Gone {
+    /// The stream was reset or the connection has ended.
+    #[error("the caller left")]
+    Left,
+    /// The caller takes nothing.
+    #[error("the caller took nothing for {} s", WRITE_WITHIN.as_secs())]
+    Stalled,
+    /// What the caller sends is no HTTP.
+    #[error("the caller broke the protocol: {0}")]
+    Protocol(String),
+}
+
+/// A request's body on its way in.
+pub struct Body(Incoming);
+
+enum Incoming {
+    H2(RecvStream),
+    H1(Arc<Shared>),
+}
+
+/// Where the response goes. Dropped before the end it tells the caller that the response is not complete.
+pub struct Reply(Outgoing);
+
+enum Outgoing {
+    H2Head(SendResponse<Bytes>),
+    H2Body(SendStream<Bytes>),
+    H1(Arc<Shared>),
+    Done,
+}
+
+/// An HTTP/1 session, which reads and writes by one object: whoever writes has it to himself, and reading goes on
+/// in between.
+pub(super) struct Shared {
+    session: Mutex<HttpSession>,
+    reader: AtomicWaker,
+    version: Version,
+    head_only: bool,
+}
+
+/// Splits an HTTP/2 request into what is read and what is written.
+pub(super) fn h2(body: RecvStream, respond: SendResponse<Bytes>) -> (Body, Reply) {
+    (Body(Incoming::H2(body)), Reply(Outgoing::H2Head(respond)))
+}
+
+/// Splits an HTTP/1 session into what is read and what is written. The session comes back by [`Shared::reclaim`].
+pub(super) fn h1(session: HttpSession) -> (Body, Reply, Arc<Shared>) {
+    let shared = Arc::new(Shared {
+        version: session.req_header().version,
+        head_only: session.req_header().method == Method::HEAD,
+        session: Mutex::new(session),
+        reader: AtomicWaker::new(),
+    });
+    (Body(Incoming::H1(Arc::clone(&shared))), Reply(Outgoing::H1(Arc::clone(&shared))), shared)
+}
+
+impl Shared {
+    /// The session, once both halves are dropped.
+    pub(super) fn reclaim(self: Arc<Self>) -> Option<HttpSession> {
+        Arc::into_inner(self).map(|shared| shared.session.into_inner())
+    }
+
+    /// Reads with the session only for as long as one poll takes.
+    fn poll_read(&self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Gone>> {
+        let Ok(mut session) = self.session.try_lock() else {
+            self.reader.register(context.waker());
+            // It may have been given back between the two.
+            return match self.session.try_lock() {
+                Ok(session) => self.read_once(session, context),
+                Err(_) => Poll::Pending,
+            };
+        };
+        let read = pin!(session.read_body_or_idle(false));
+        read.poll(context).map_err(|error| Gone::of(&error))
+    }
+
+    fn read_once(
+        &self,
+        mut session: tokio::sync::MutexGuard<'_, HttpSession>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Gone>> {
+        let read = pin!(session.read_body_or_idle(false));
+        read.poll(context).map_err(|error| Gone::of(&error))
+    }
+
+    async fn write<T>(
+        &self,
+        write: impl AsyncFnOnce(&mut HttpSession) -> pingora_core::Result<T>,
+    ) -> Result<T, Gone> {
+        let result = {
+            let mut session = self.session.lock().await;
+            timeout(WRITE_WITHIN, write(&mut session)).await
+        };
+        self.reader.wake();
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Gone::of(&error)),
+            Err(_) => Err(Gone::Stalled),
+        }
+    }
+}
+
+impl Body {
+    /// Whether there is none.
+    pub fn is_empty(&mut self) -> bool {
+        match &mut self.0 {
+            Incoming::H2(body) => body.is_end_stream(),
+            // Nobody else has the session before the first byte is read.
+            Incoming::H1(shared) => shared.session.try_lock().is_ok_and(|mut session| session.is_body_empty()),
+        }
+    }
+
+    /// The next part; none at the end. Cancel safe.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Gone> {
+        match &mut self.0 {
+            Incoming::H2(body) => match body.data().await {
+                Some(Ok(data)) => {
+                    // So that the caller may send more. Fails only when the stream is over.
+                    let _ = body.flow_control().release_capacity(data.len());
+                    Ok(Some(data))
+                }
+                Some(Err(_)) => Err(Gone::Left),
+                None => Ok(None),
+            },
+            Incoming::H1(shared) => {
+                if shared.session.lock().await.is_body_done() {
+                    return Ok(None);
+                }
+                poll_fn(|context| shared.poll_read(context)).await
+            }
+        }
+    }
+
+    /// Resolves when the caller leaves, after the end of the body, where reading is how one finds out.
+    pub async fn left(&mut self) -> Gone {
+        match &mut self.0 {
+            Incoming::H2(_) => std::future::pending().await,
+            Incoming::H1(shared) => loop {
+                if let Err(gone) = poll_fn(|context| shared.poll_read(context)).await {
+                    return gone;
+                }
+            },
+        }
+    }
+}
+
+impl Reply {
+    /// Resolves when the caller leaves, where writing is how one finds out. Cancel safe.
+    pub async fn left(&mut self) -> Gone {
+        match &mut self.0 {
+            Outgoing::H2Head(respond) => {
+                let _ = poll_fn(|context| respond.poll_reset(context)).await;
+                Gone::Left
+            }
+            Outgoing::H2Body(stream) => {
+                let _ = poll_fn(|context| stream.poll_reset(context)).await;
+                Gone::Left
+            }
+            Outgoing::H1(_) | Outgoing::Done => std::future::pending().await,
+        }
+    }
+
+    /// Passes a 1xx header on.
+    pub async fn inform(&mut self, response: Response<()>) -> Result<(), Gone> {
+        match &mut self.0 {
+            Outgoing::H2Head(respond) => respond.send_informational(response).map_err(|_| Gone::Left),
+            Outgoing::H1(shared) if shared.version == Version::HTTP_11 => {
+                let header = h1_header(&response.into_parts().0)?;
+                shared.write(async |session| session.write_response_header(header).await).await
+            }
+            Outgoing::H1(_) | Outgoing::H2Body(_) | Outgoing::Done => Ok(()),
+        }
+    }
+
+    /// Writes the header. `end`: nothing follows.
+    pub async fn head(&mut self, mut head: response::Parts, end: bool) -> Result<(), Gone> {
+        match std::mem::replace(&mut self.0, Outgoing::Done) {
+            Outgoing::H2Head(mut respond) => {
+                head.version = Version::HTTP_2;
+                let stream =
+                    respond.send_response(Response::from_parts(head, ()), end).map_err(|_| Gone::Left)?;
+                if !end {
+                    self.0 = Outgoing::H2Body(stream);
+                }
+                Ok(())
+            }
+            Outgoing::H1(shared) => {
+                let bodiless = shared.head_only || matches!(head.status.as_u16(), 204 | 304);
+                if !bodiless && !head.headers.contains_key(header::CONTENT_LENGTH) {
+                    if end {
+                        head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                    } else if shared.version == Version::HTTP_11 {
+                        head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                    }
+                }
+                let header = h1_header(&head)?;
+                shared.write(async |session| session.write_response_header(header).await).await?;
+                self.0 = Outgoing::H1(shared);
+                if end { self.finish().await } else { Ok(()) }
+            }
+            Outgoing::H2Body(_) | Outgoing::Done => Ok(()),
+        }
+    }
+
+    /// Writes a part of the body, when the caller takes it.
+    pub async fn data(&mut self, mut data: Bytes) -> Result<(), Gone> {
+        match &mut self.0 {
+            Outgoing::H2Body(stream) => {
+                while !data.is_empty() {
+                    stream.reserve_capacity(data.len());
+                    match timeout(WRITE_WITHIN, poll_fn(|context| stream.poll_capacity(context))).await {
+                        Ok(Some(Ok(capacity))) => {
+                            let part = data.split_to(capacity.min(data.len()));
+                            stream.send_data(part, false).map_err(|_| Gone::Left)?;
+                        }
+                        Ok(Some(Err(_)) | None) => return Err(Gone::Left),
+                        Err(_) => return Err(Gone::Stalled),
+                    }
+                }
+                Ok(())
+            }
+            Outgoing::H1(shared) => {
+                if data.is_empty() {
+                    return Ok(());
+                }
+                shared.write(async |session| session.write_body(&data).await).await.map(|_| ())
+            }
+            Outgoing::H2Head(_) | Outgoing::Done => Ok(()),
+        }
+    }
+
+    /// Ends the response.
+    pub async fn finish(&mut self) -> Result<(), Gone> {
+        match std::mem::replace(&mut self.0, Outgoing::Done) {
+            Outgoing::H2Body(mut stream) => stream.send_data(Bytes::new(), true).map_err(|_| Gone::Left),
+            Outgoing::H1(shared) => {
+                shared.write(async |session| session.finish_body().await).await.map(|_| ())
+            }
+            Outgoing::H2Head(_) | Outgoing::Done => Ok(()),
+        }
+    }
+
+    /// Ends the response with trailers. HTTP/1 callers get none: pingora's session cannot write them, and RFC 9110
+    /// section 6.5.1 lets a proxy drop them.
+    pub async fn trailers(&mut self, trailers: HeaderMap) -> Result<(), Gone> {
+        match std::mem::replace(&mut self.0, Outgoing::Done) {
+            Outgoing::H2Body(mut stream) => stream.send_trailers(trailers).map_err(|_| Gone::Left),
+            other => {
+                self.0 = other;
+                self.finish().await
+            }
+        }
+    }
+
+    /// Ends the response in a way that nobody takes for its end.
+    pub async fn abort(&mut self) {
+        match std::mem::replace(&mut self.0, Outgoing::Done) {
+            Outgoing::H2Head(mut respond) => respond.send_reset(h2::Reason::INTERNAL_ERROR),
+            Outgoing::H2Body(mut stream) => stream.send_reset(h2::Reason::INTERNAL_ERROR),
+            Outgoing::H1(shared) => {
+                // Closed without the last chunk, or short of the announced length.
+                let close = async |session: &mut HttpSession| {
+                    session.set_server_keepalive(None);
+                    session.shutdown().await;
+                    Ok(())
+                };
+                let _ = shared.write(close).await;
+            }
+            Outgoing::Done => {}
+        }
+    }
+}
+
+fn h1_header(head: &response::Parts) -> Result<Box<ResponseHeader>, Gone> {
+    let impossible = |error: Box<pingora_core::Error>| Gone::Protocol(error.to_string());
+    let mut header = ResponseHeader::build(head.status, Some(head.headers.len())).map_err(impossible)?;
+    for (name, value) in &head.headers {
+        header.append_header(name.clone(), value.clone()).map_err(impossible)?;
+    }
+    Ok(Box::new(header))
+}
+
+impl Gone {
+    fn of(error: &pingora_core::Error) -> Self {
+        use pingora_core::ErrorType;
+        match error.etype() {
+            ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::ConnectionClosed
+            | ErrorType::ConnectError => Self::Left,
+            ErrorType::WriteTimedout | ErrorType::ReadTimedout => Self::Stalled,
+            other => Self::Protocol(other.as_str().to_owned()),
+        }
+    }
+}
+

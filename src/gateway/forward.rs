@@ -1,0 +1,264 @@
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, response};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::upstream::{Head, Receiver, Sender, Upstream, UpstreamError, Worker};
+
+use super::client::{Reply, Body, Gone};
+use super::headers;
+use super::replay::Replay;
+
+/// Attempts at one request: over a connection that turns out to be dead, and over the one after it.
+const ATTEMPTS: usize = 3;
+
+/// A request that is ready to be sent, and how it is to be treated.
+pub(super) struct Plan {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) worker: Worker,
+    pub(super) request: Request<()>,
+    /// There is no body.
+    pub(super) bodiless: bool,
+    /// The caller waits for a 100 before it sends its body.
+    pub(super) expects_continue: bool,
+    /// The answer may take as long as it likes, and ends early when we drain.
+    pub(super) long_running: bool,
+    /// For a response's header after the request is sent, unless it is long running.
+    pub(super) deadline: Duration,
+}
+
+/// How a request ended that was sent, or was tried to be.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The cluster's answer went to the caller whole.
+    Done(StatusCode, u64),
+    /// Nothing was answered yet: say this to the caller.
+    Failed(UpstreamError),
+    /// The cluster refused our credential: nothing was answered yet.
+    CredentialRefused,
+    /// The answer broke off when it had begun.
+    CutShort(StatusCode, u64, UpstreamError),
+    /// The caller left.
+    CallerGone(Option<StatusCode>, u64, Gone),
+}
+
+/// Sends a request and passes the answer on. The caller's body and answer are used by whoever is at it.
+pub(super) async fn forward(
+    plan: Plan,
+    body: Body,
+    reply: &mut Reply,
+    drain: &CancellationToken,
+) -> Outcome {
+    let mut body = Replay::new(body);
+    let mut attempt = 1;
+    loop {
+        let request = clone(&plan.request);
+        let (outcome, answered) = match plan.upstream.exchange(plan.worker, request, plan.bodiless).await {
+            Err(error) => (Outcome::Failed(error), false),
+            Ok((sender, receiver)) => exchange(&plan, sender, receiver, &mut body, reply, drain).await,
+        };
+        match outcome {
+            Outcome::Failed(error)
+                if !answered
+                    && attempt < ATTEMPTS
+                    && may_repeat(&error, plan.request.method(), &body, plan.expects_continue) =>
+            {
+                attempt += 1;
+                tracing::debug!(%error, attempt, "repeating a request over another connection");
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Only what the cluster surely did not begin, or what does no harm twice (RFC 9110 section 9.2.2), and only with
+/// its whole body.
+fn may_repeat(error: &UpstreamError, method: &Method, body: &Replay, expects_continue: bool) -> bool {
+    let UpstreamError::Broken { unprocessed, .. } = error else {
+        return false;
+    };
+    let whole = body.is_whole() && (!expects_continue || body.is_untouched());
+    whole && (*unprocessed || method.is_idempotent())
+}
+
+/// One attempt. Also says whether anything went to the caller.
+async fn exchange(
+    plan: &Plan,
+    mut sender: Sender,
+    mut receiver: Receiver,
+    body: &mut Replay,
+    reply: &mut Reply,
+    drain: &CancellationToken,
+) -> (Outcome, bool) {
+    if plan.expects_continue
+        && body.is_untouched()
+        && let Err(gone) = reply.inform(http_continue()).await
+    {
+        return (Outcome::CallerGone(None, 0, gone), false);
+    }
+    let mut answered = false;
+    let mut sending = pin!(send(plan.bodiless, &mut sender, body));
+    // The body, once it is sent, and when that was.
+    let mut sent: Option<(&mut Replay, Instant)> = None;
+    let (mut head, end) = loop {
+        let deadline = sent.as_ref().filter(|_| !plan.long_running).map(|(_, when)| *when + plan.deadline);
+        tokio::select! {
+            biased;
+            head = receiver.head() => match head {
+                Ok(Head::Final(head, end)) => break (head, end),
+                Ok(Head::Informational(response)) => {
+                    // We ourselves told the caller to go on.
+                    if response.status() == StatusCode::CONTINUE {
+                        continue;
+                    }
+                    answered = true;
+                    if let Err(gone) = reply.inform(response).await {
+                        return (Outcome::CallerGone(None, 0, gone), answered);
+                    }
+                }
+                Err(error) => return (Outcome::Failed(error), answered),
+            },
+            end = &mut sending, if sent.is_none() => match end {
+                Ok(body) => sent = Some((body, Instant::now())),
+                Err(gone) => return (Outcome::CallerGone(None, 0, gone), answered),
+            },
+            gone = left(&mut sent) => return (Outcome::CallerGone(None, 0, gone), answered),
+            gone = reply.left() => return (Outcome::CallerGone(None, 0, gone), answered),
+            () = until(deadline) => {
+                let error = UpstreamError::Deadline { seconds: plan.deadline.as_secs() };
+                return (Outcome::Failed(error), answered);
+            }
+        }
+    };
+    if head.status == StatusCode::UNAUTHORIZED {
+        return (Outcome::CredentialRefused, answered);
+    }
+    headers::clean_response(&mut head.headers);
+    let status = head.status;
+    let mut relayed = 0;
+    let relay = relay(plan.long_running, head, end, &mut receiver, reply, drain, &mut relayed);
+    let result = {
+        let mut relay = pin!(relay);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut relay => break result,
+                end = &mut sending, if sent.is_none() => match end {
+                    Ok(body) => sent = Some((body, Instant::now())),
+                    Err(gone) => break Err(End::Gone(gone)),
+                },
+                gone = left(&mut sent) => break Err(End::Gone(gone)),
+            }
+        }
+    };
+    let outcome = match result {
+        Ok(()) => Outcome::Done(status, relayed),
+        Err(End::Gone(gone)) => Outcome::CallerGone(Some(status), relayed, gone),
+        Err(End::Upstream(error)) => Outcome::CutShort(status, relayed, error),
+    };
+    (outcome, true)
+}
+
+enum End {
+    Gone(Gone),
+    Upstream(UpstreamError),
+}
+
+/// Sends the body and gives it back once it is sent or the cluster takes no more of it: what the cluster has to say
+/// about that comes as its answer.
+async fn send<'a>(
+    bodiless: bool,
+    sender: &mut Sender,
+    body: &'a mut Replay,
+) -> Result<&'a mut Replay, Gone> {
+    let mut position = 0;
+    if bodiless {
+        return Ok(body);
+    }
+    loop {
+        let part = match body.next(&mut position).await {
+            Ok(part) => part,
+            Err(gone) => {
+                sender.cancel();
+                return Err(gone);
+            }
+        };
+        let (mut data, end) = part.map_or((Bytes::new(), true), |part| (part, false));
+        if sender.send(&mut data, end).await.is_err() || end {
+            return Ok(body);
+        }
+    }
+}
+
+/// Resolves when the caller leaves, where reading is how one finds out.
+async fn left(sent: &mut Option<(&mut Replay, Instant)>) -> Gone {
+    match sent {
+        Some((body, _)) => body.left().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn relay(
+    long_running: bool,
+    head: response::Parts,
+    end: bool,
+    receiver: &mut Receiver,
+    reply: &mut Reply,
+    drain: &CancellationToken,
+    relayed: &mut u64,
+) -> Result<(), End> {
+    reply.head(head, end).await.map_err(End::Gone)?;
+    if end {
+        return Ok(());
+    }
+    let mut at_line_end = true;
+    loop {
+        let part = tokio::select! {
+            biased;
+            part = receiver.data() => part.map_err(End::Upstream)?,
+            gone = reply.left() => return Err(End::Gone(gone)),
+            // Events are lines: ending after one makes a client watch again from there, and miss nothing.
+            () = drain.cancelled(), if long_running && at_line_end => {
+                return reply.finish().await.map_err(End::Gone);
+            }
+        };
+        match part {
+            Some(data) => {
+                at_line_end = data.last() == Some(&b'\n');
+                *relayed += data.len() as u64;
+                reply.data(data).await.map_err(End::Gone)?;
+            }
+            None => break,
+        }
+    }
+    match receiver.trailers().await.map_err(End::Upstream)? {
+        Some(trailers) => reply.trailers(trailers).await,
+        None => reply.finish().await,
+    }
+    .map_err(End::Gone)
+}
+
+fn http_continue() -> http::Response<()> {
+    let mut response = http::Response::new(());
+    *response.status_mut() = StatusCode::CONTINUE;
+    response
+}
+
+fn clone(request: &Request<()>) -> Request<()> {
+    let mut copy = Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}

@@ -1,0 +1,51 @@
+use std::net::{SocketAddr, TcpStream as StdStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::authn::ClientChain;
+use crate::gateway::{Caller, Gateway};
+
+use super::coalesce::Coalesced;
+use super::{http1, http2};
+
+/// For a TLS handshake, as Go's server gives kube-apiserver's clients.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Serves one connection from its handshake to its end.
+pub(super) async fn serve(
+    socket: StdStream,
+    peer: SocketAddr,
+    tls: Arc<ServerConfig>,
+    gateway: Arc<Gateway>,
+    drain: CancellationToken,
+) {
+    // Registers the socket with this worker's event loop.
+    let stream = match TcpStream::from_std(socket) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(%peer, %error, "connection lost"),
+    };
+    // Failing to say so costs speed, nothing else.
+    let _ = stream.set_nodelay(true);
+    let stream = match timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+    };
+    let session = stream.get_ref().1;
+    let chain = session.peer_certificates().filter(|chain| !chain.is_empty()).map(|chain| {
+        let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        ClientChain::new(chain)
+    });
+    let is_h2 = session.alpn_protocol() == Some(b"h2");
+    let caller = Arc::new(Caller { peer, chain, drain });
+    match is_h2 {
+        true => http2::serve(Coalesced::new(stream, false), caller, gateway).await,
+        false => http1::serve(Coalesced::new(stream, true), caller, gateway).await,
+    }
+}

@@ -1,0 +1,66 @@
+use std::sync::Arc;
+
+use pingora_core::protocols::http::v2::server::{H2Options, handshake};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::gateway::{Caller, Gateway};
+use crate::upstream::keepalive;
+
+use super::coalesce::Coalesced;
+
+/// A hub sends everything over one connection: as many streams as Go's server can be asked for.
+const STREAMS: u32 = 1000;
+/// Impersonating somebody with many groups makes large headers; Go's server allows 1 MiB.
+const HEADER_LIST: u32 = 1 << 20;
+/// What one stream's body may have on the way to a cluster that does not take it.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// Room for many uploads at once; a cluster that stands still holds up at most its own streams' share of it.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// Serves an HTTP/2 connection until its last stream is over after either side said that it goes away.
+pub(super) async fn serve(stream: Coalesced, caller: Arc<Caller>, gateway: Arc<Gateway>) {
+    let mut options = H2Options::new();
+    options
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADER_LIST)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    let mut connection = match timeout(keepalive::ANSWER, handshake(Box::new(stream), Some(options))).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return tracing::debug!(peer = %caller.peer, %error, "HTTP/2 handshake failed"),
+        Err(_) => return tracing::debug!(peer = %caller.peer, "HTTP/2 handshake took too long"),
+    };
+    let ping_pong = connection.ping_pong();
+    let requests = TaskTracker::new();
+    let mut silence = std::pin::pin!(keepalive::until_silent(ping_pong));
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    let serve = Arc::clone(&gateway).serve_h2(request, respond, Arc::clone(&caller));
+                    requests.spawn(serve);
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(peer = %caller.peer, %error, "HTTP/2 connection ended");
+                    break;
+                }
+                None => break,
+            },
+            () = caller.drain.cancelled(), if !draining => {
+                draining = true;
+                connection.graceful_shutdown();
+            }
+            () = &mut silence => {
+                tracing::info!(peer = %caller.peer, "a caller no longer answers pings: its connection is given up");
+                break;
+            }
+        }
+    }
+    // Their streams are gone with the connection, so they end at once; what they have to record they record.
+    drop(connection);
+    requests.close();
+    requests.wait().await;
+}
