@@ -38,7 +38,9 @@ async fn main() -> Result<()> {
 }
 
 fn print_binaries() -> Result<()> {
-    for (module, name) in [(ETCD, "etcd"), (KUBERNETES, "kube-apiserver"), (KUBERNETES, "kubectl"), (KWOK, "kwok")] {
+    for (module, name) in
+        [(ETCD, "etcd"), (KUBERNETES, "kube-apiserver"), (KUBERNETES, "kubectl"), (KWOK, "kwok")]
+    {
         writeln!(std::io::stdout(), "{}", binaries::program(&module, name)?.display())?;
     }
     Ok(())
@@ -53,8 +55,9 @@ async fn up(members: usize, nodes: usize) -> Result<()> {
     }
     // For a test that ends us in every way and looks for what is left.
     let planes = [lab.hub()].into_iter().chain(lab.members()).map(|plane| plane.process());
+    let others = (0..nodes).map(|index| lab.node(index).process()).chain([lab.etcd().process()]);
     let numbers: Vec<String> =
-        planes.chain([lab.etcd().process()]).filter_map(|process| process.pid()).map(|pid| pid.to_string()).collect();
+        planes.chain(others).filter_map(|process| process.pid()).map(|pid| pid.to_string()).collect();
     writeln!(out, "processes {}", numbers.join(" "))?;
     out.flush()?;
     tokio::signal::ctrl_c().await?;

@@ -168,7 +168,8 @@ impl Answer {
 
     /// Its body as JSON.
     pub fn json(&self) -> Result<serde_json::Value> {
-        serde_json::from_slice(&self.body).with_context(|| format!("{}: no JSON: {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("{}: no JSON: {}", self.status, self.text()))
     }
 
     /// A header, when it is there and text.

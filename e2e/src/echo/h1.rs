@@ -1,7 +1,9 @@
 //! The echo over HTTP/1.1, read and written by hand.
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -109,7 +111,11 @@ impl RequestBody {
     }
 
     /// The next piece; `None` at the end, with the trailers then in `received`.
-    async fn next(&mut self, reader: &mut Reader, trailers: &mut Vec<(String, String)>) -> Result<Option<Vec<u8>>> {
+    async fn next(
+        &mut self,
+        reader: &mut Reader,
+        trailers: &mut Vec<(String, String)>,
+    ) -> Result<Option<Vec<u8>>> {
         match self {
             Self::Done | Self::Length(0) => Ok(None),
             Self::Length(left) => {
@@ -123,7 +129,8 @@ impl RequestBody {
             Self::Chunked => {
                 let line = read_line(reader, &mut 0).await?.context("the body breaks off")?;
                 let size = line.split(';').next().unwrap_or_default();
-                let size = usize::from_str_radix(size.trim(), 16).with_context(|| format!("chunk size {line:?}"))?;
+                let size =
+                    usize::from_str_radix(size.trim(), 16).with_context(|| format!("chunk size {line:?}"))?;
                 if size == 0 {
                     *trailers = read_fields(reader, &mut 0).await?;
                     *self = Self::Done;
@@ -169,7 +176,11 @@ async fn answer(
     let mut head = format!("HTTP/1.1 {} Echo\r\nX-Echo: {}\r\n", plan.code(), received.echo);
     if !matches!(plan.code(), 204 | 304) {
         head += "Content-Type: application/json\r\n";
-        head += &if chunked { "Transfer-Encoding: chunked\r\n".to_owned() } else { format!("Content-Length: {size}\r\n") };
+        head += &if chunked {
+            "Transfer-Encoding: chunked\r\n".to_owned()
+        } else {
+            format!("Content-Length: {size}\r\n")
+        };
     }
     for (name, value) in &plan.headers {
         head += &format!("{name}: {value}\r\n");

@@ -69,7 +69,9 @@ async fn answer(
     connection.state.note(connection.number, &received);
     tokio::time::sleep(plan.delay).await;
     for _ in 0..plan.hints {
-        respond.send_informational(Response::builder().status(103).header("link", "</x>; rel=preload").body(())?)?;
+        respond.send_informational(
+            Response::builder().status(103).header("link", "</x>; rel=preload").body(())?,
+        )?;
     }
     let json = serde_json::to_vec(&received)?;
     let size = plan.size.unwrap_or(json.len() as u64);
@@ -90,8 +92,13 @@ async fn answer(
     }
     let mut sink = Sink { stream, left: plan.cut };
     send_body(&mut sink, &plan, &mut body, json).await?;
-    let end = HeaderMap::from_iter([(HeaderName::from_static("x-echo-trailer"), HeaderValue::from_static("done"))]);
-    if plan.trailers { sink.stream.send_trailers(end)? } else { sink.stream.send_data(Bytes::new(), true)? }
+    let end =
+        HeaderMap::from_iter([(HeaderName::from_static("x-echo-trailer"), HeaderValue::from_static("done"))]);
+    if plan.trailers {
+        sink.stream.send_trailers(end)?
+    } else {
+        sink.stream.send_data(Bytes::new(), true)?
+    }
     Ok(())
 }
 

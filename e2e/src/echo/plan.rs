@@ -71,7 +71,8 @@ impl Plan {
                 "echo" => plan.echo = true,
                 "location" => plan.headers.push(("location".to_owned(), value)),
                 "header" => {
-                    plan.headers.extend(value.split_once(':').map(|(n, v)| (n.to_owned(), v.trim().to_owned())));
+                    plan.headers
+                        .extend(value.split_once(':').map(|(n, v)| (n.to_owned(), v.trim().to_owned())));
                 }
                 "cut" => plan.cut = value.parse().ok(),
                 "early" => plan.early = true,

@@ -77,8 +77,8 @@ impl BodyDigest {
 pub(super) fn client_subject(chain: Option<&[CertificateDer<'_>]>) -> Option<String> {
     const COMMON_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x03];
     let der = chain?.first()?.as_ref();
-    let places = der.windows(COMMON_NAME.len()).enumerate().filter(|(_, window)| *window == COMMON_NAME);
-    let (place, _) = places.last()?;
+    let mut places = der.windows(COMMON_NAME.len()).enumerate().filter(|(_, window)| *window == COMMON_NAME);
+    let (place, _) = places.next_back()?;
     let value = der.get(place + COMMON_NAME.len()..)?;
     let length = usize::from(*value.get(1)?);
     Some(String::from_utf8_lossy(value.get(2..2 + length)?).into_owned())

@@ -107,7 +107,9 @@ impl Registration {
                 annotations: Some(self.annotations.clone()),
                 ..ObjectMeta::default()
             },
-            data: Some(self.data.iter().map(|(key, value)| (key.clone(), ByteString(value.clone()))).collect()),
+            data: Some(
+                self.data.iter().map(|(key, value)| (key.clone(), ByteString(value.clone()))).collect(),
+            ),
             ..Secret::default()
         }
     }

@@ -86,7 +86,8 @@ impl Kubectl {
         };
         let output = tokio::time::timeout(self.limit, work).await;
         leash()?.free(pid)?;
-        let output = output.with_context(|| format!("kubectl {} took over {:?}", arguments.join(" "), self.limit))??;
+        let output = output
+            .with_context(|| format!("kubectl {} took over {:?}", arguments.join(" "), self.limit))??;
         Ok(Output {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -98,7 +99,13 @@ impl Kubectl {
     pub async fn ok(&self, arguments: &[&str]) -> Result<String> {
         let output = self.run(arguments).await?;
         if output.code != Some(0) {
-            bail!("kubectl {} ended with {:?}: {}{}", arguments.join(" "), output.code, output.stderr, output.stdout);
+            bail!(
+                "kubectl {} ended with {:?}: {}{}",
+                arguments.join(" "),
+                output.code,
+                output.stderr,
+                output.stdout
+            );
         }
         Ok(output.stdout)
     }

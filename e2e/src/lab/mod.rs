@@ -70,7 +70,8 @@ impl Default for LabOptions {
 impl LabOptions {
     /// A hub called `hub` and members called `member-0`, `member-1`, …
     pub fn with_members(count: usize) -> Self {
-        let members = (0..count).map(|index| ControlPlaneOptions::member(&format!("member-{index}"))).collect();
+        let members =
+            (0..count).map(|index| ControlPlaneOptions::member(&format!("member-{index}"))).collect();
         Self { hub: Some(ControlPlaneOptions::hub("hub")), members, nodes: 0 }
     }
 
@@ -88,11 +89,13 @@ impl Lab {
         let folder = tempfile::Builder::new().prefix("lab-").tempdir_in(leash::leash()?.folder())?.keep();
         let etcd = Arc::new(Etcd::start(&folder, "etcd").await?);
         let planes = options.hub.iter().chain(&options.members).cloned();
-        let mut planes = try_join_all(planes.map(|options| ControlPlane::start(options, &etcd, &folder))).await?;
+        let mut planes =
+            try_join_all(planes.map(|options| ControlPlane::start(options, &etcd, &folder))).await?;
         let members = planes.split_off(usize::from(options.hub.is_some()));
         try_join_all(members.iter().map(ControlPlane::sign)).await?;
         let nodes = members.iter().take(options.nodes).enumerate();
-        let nodes = nodes.map(|(index, member)| async move { Node::start(member, &format!("node-{index}")).await });
+        let nodes =
+            nodes.map(|(index, member)| async move { Node::start(member, &format!("node-{index}")).await });
         let nodes = try_join_all(nodes).await?;
         Ok(Self { hub: planes.pop(), members, nodes, etcd, folder })
     }

@@ -52,7 +52,8 @@ impl Node {
             "--tls-private-key-file=kubelet.key".to_owned(),
             "--config=kwok.yaml".to_owned(),
         ];
-        let process = Process::start(Program { name: "kwok".to_owned(), path, args, env: Vec::new(), folder })?;
+        let process =
+            Process::start(Program { name: "kwok".to_owned(), path, args, env: Vec::new(), folder })?;
         let node = Self { name: name.to_owned(), process, logs, work, forward_to };
         node.announce(plane).await?;
         node.log("the container has started")?;
@@ -138,7 +139,10 @@ fn configuration(work: &std::path::Path, logs: &std::path::Path, forward_to: u16
         object("ClusterExec", json!({"execs": [{"local": {"workDir": work}}]})),
         object("ClusterLogs", json!({"logs": [{"logsFile": logs, "follow": true}]})),
         object("ClusterAttach", json!({"attaches": [{"logsFile": logs}]})),
-        object("ClusterPortForward", json!({"forwards": [{"target": {"port": forward_to, "address": "127.0.0.1"}}]})),
+        object(
+            "ClusterPortForward",
+            json!({"forwards": [{"target": {"port": forward_to, "address": "127.0.0.1"}}]}),
+        ),
     ]
     .join("\n---\n")
 }

@@ -145,7 +145,8 @@ impl Process {
     pub async fn wait_exit(&self, limit: Duration) -> Result<ExitStatus> {
         let name = self.program().name;
         until(&format!("the end of {name}"), limit, || async {
-            self.exit().with_context(|| format!("{name} still runs; its log ends with:\n{}", self.log_tail(20)))
+            self.exit()
+                .with_context(|| format!("{name} still runs; its log ends with:\n{}", self.log_tail(20)))
         })
         .await
     }

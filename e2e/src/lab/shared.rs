@@ -14,7 +14,9 @@ pub const SHARED_NAMESPACE: &str = "vela-system";
 /// When it does not start; every test that asks then says why.
 pub async fn shared() -> &'static Lab {
     static LAB: OnceCell<Result<Lab, String>> = OnceCell::const_new();
-    let lab = LAB.get_or_init(|| async { Lab::start(LabOptions::default()).await.map_err(|error| format!("{error:#}")) });
+    let lab = LAB.get_or_init(|| async {
+        Lab::start(LabOptions::default()).await.map_err(|error| format!("{error:#}"))
+    });
     lab.await.as_ref().unwrap_or_else(|error| panic!("the shared lab: {error}"))
 }
 

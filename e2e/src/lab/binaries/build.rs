@@ -28,6 +28,8 @@ pub(super) fn ensure(module: &Module) -> Result<PathBuf> {
     if built.is_dir() {
         return Ok(built);
     }
+    let names: Vec<&str> = module.programs.iter().map(|(name, _)| *name).collect();
+    say(&format!("building {} from source, once: {} on two cores", names.join(" and "), module.takes));
     let work = tempfile::Builder::new().prefix("building-").tempdir_in(&cache)?;
     let results = work.path().join("bin");
     for (program, package) in module.programs {
@@ -67,7 +69,9 @@ pub fn cache_key(module: &Module, source: &Path) -> Result<String> {
 fn arguments(module: &Module, package: &str, output: &Path) -> Vec<String> {
     let ldflags = format!("-s -w {}", module.ldflags);
     let mut arguments: Vec<String> =
-        ["build", "-v", "-trimpath", "-mod=readonly", "-ldflags", ldflags.trim(), "-o"].map(str::to_owned).into();
+        ["build", "-v", "-trimpath", "-mod=readonly", "-ldflags", ldflags.trim(), "-o"]
+            .map(str::to_owned)
+            .into();
     arguments.push(output.display().to_string());
     arguments.push(package.to_owned());
     arguments
@@ -75,7 +79,6 @@ fn arguments(module: &Module, package: &str, output: &Path) -> Vec<String> {
 
 fn build(module: &Module, source: &Path, package: &str, output: &Path) -> Result<()> {
     let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    say(&format!("building {name} from source, once: it takes {} on two cores", module.takes));
     let start = Instant::now();
     let mut child = Command::new("go")
         .args(arguments(module, package, output))

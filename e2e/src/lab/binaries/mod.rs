@@ -82,9 +82,10 @@ pub async fn program_async(module: &'static Module, name: &'static str) -> Resul
 /// The user's cache of the lab.
 pub fn cache_folder() -> Result<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME is set: the lab does not know where to keep what it builds")?;
+    let base =
+        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache"))).context(
+            "neither XDG_CACHE_HOME nor HOME is set: the lab does not know where to keep what it builds",
+        )?;
     Ok(base.join("cluster-gateway-lab"))
 }
 
@@ -98,7 +99,10 @@ fn asset(name: &str) -> Result<Option<PathBuf>> {
     }
     let path = Path::new(&folder).join(name);
     if !path.is_file() {
-        bail!("KUBEBUILDER_ASSETS={}: no {name} there; unset it to have the lab build its own", path.display());
+        bail!(
+            "KUBEBUILDER_ASSETS={}: no {name} there; unset it to have the lab build its own",
+            path.display()
+        );
     }
     // A relative one would be looked up in the lab's folder.
     Ok(Some(path.canonicalize()?))

@@ -10,7 +10,8 @@ const NEEDED: (u32, u32) = (1, 25);
 /// Fails with the cure when `go` is missing or too old.
 pub(super) fn check() -> Result<()> {
     // GOTOOLCHAIN=local: the version that is installed, not one that would be downloaded.
-    let output = Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").current_dir("/").output();
+    let output =
+        Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").current_dir("/").output();
     let found = match output {
         Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
         Err(_) => String::new(),

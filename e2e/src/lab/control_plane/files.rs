@@ -25,10 +25,20 @@ pub(super) struct Trust {
 
 impl Trust {
     /// Writes the serving certificate, the client CA and the admin's certificate of this authority.
-    pub(super) fn write(authority: Arc<Authority>, options: &ControlPlaneOptions, folder: &Path) -> Result<Self> {
+    pub(super) fn write(
+        authority: Arc<Authority>,
+        options: &ControlPlaneOptions,
+        folder: &Path,
+    ) -> Result<Self> {
         let service_ip = first_address(&options.service_cidr)?;
-        let names =
-            ["localhost", "127.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc", &service_ip];
+        let names = [
+            "localhost",
+            "127.0.0.1",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            &service_ip,
+        ];
         authority.server(&names)?.write(folder, "server")?;
         write_file(&folder.join("ca.crt"), authority.pem())?;
         let admin = authority.client("lab-admin", &["system:masters"])?;

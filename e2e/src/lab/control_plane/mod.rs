@@ -100,7 +100,11 @@ impl ControlPlaneOptions {
 
 impl ControlPlane {
     /// Starts one and waits until it is ready. Tests call [`super::Lab::start_control_plane`].
-    pub(super) async fn start(options: ControlPlaneOptions, shared_etcd: &Arc<Etcd>, base: &Path) -> Result<Self> {
+    pub(super) async fn start(
+        options: ControlPlaneOptions,
+        shared_etcd: &Arc<Etcd>,
+        base: &Path,
+    ) -> Result<Self> {
         let folder = base.join(&options.name);
         std::fs::create_dir(&folder).with_context(|| format!("is there a {} already?", options.name))?;
         let path = binaries::program_async(&KUBERNETES, "kube-apiserver").await?;

@@ -34,7 +34,16 @@ fn find() -> Result<PathBuf> {
     };
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         // The whole workspace's choice of features, or everything would be built a second time.
-        .args(["build", "--locked", "--workspace", "--bin", "cluster-gateway", "--profile", name, "--target-dir"])
+        .args([
+            "build",
+            "--locked",
+            "--workspace",
+            "--bin",
+            "cluster-gateway",
+            "--profile",
+            name,
+            "--target-dir",
+        ])
         .arg(target)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stdin(Stdio::null())

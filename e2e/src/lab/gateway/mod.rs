@@ -1,7 +1,7 @@
 //! The gateway under test: the real binary, with the flags that a deployment uses.
 
-mod expose;
 mod executable;
+mod expose;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
