@@ -1,0 +1,7 @@
+//! All tests against real control planes: one binary, so that one lab serves the whole run. See the crate's
+//! documentation for how to write one.
+
+#![allow(clippy::unwrap_used)]
+
+mod echo;
+mod lab;
