@@ -2,6 +2,7 @@
 //! ARCHITECTURE.md.
 
 pub mod clusters;
+pub mod credentials;
 pub mod model;
 pub mod tls;
 pub mod upstream;

@@ -8,7 +8,7 @@ use crate::model::ClusterName;
 use crate::upstream::Upstream;
 
 /// One cluster as of one generation of its Secret: what our API shows of it, and what a request needs to reach it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cluster {
     /// The Secret's name.
     pub name: ClusterName,
@@ -20,7 +20,8 @@ pub struct Cluster {
     pub health: Health,
     /// How to reach it, or why that is not possible.
     pub access: Result<Arc<Access>, String>,
-    /// Why the latest Secret cannot be used, when it cannot: `access` may still be that of an earlier one.
+    /// What is wrong with the latest Secret, for people to read: `access` may still be there, as that of an earlier
+    /// one, or because the Secret can be used but is likely to be refused (an expired certificate).
     pub problem: Option<String>,
 }
 
@@ -35,7 +36,7 @@ pub struct Metadata {
     pub creation_timestamp: Option<String>,
     /// All of the Secret's.
     pub labels: BTreeMap<String, String>,
-    /// All of the Secret's.
+    /// The Secret's, less `kubectl.kubernetes.io/last-applied-configuration`, which repeats its data.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -44,7 +45,7 @@ pub struct Metadata {
 pub struct Spec {
     /// The endpoint's type.
     pub endpoint_type: EndpointType,
-    /// The endpoint as it stands in the Secret, less white space around it.
+    /// The endpoint as it stands in the Secret, less white space around it and a password in it.
     pub address: String,
     /// The CA as it stands in the Secret (PEM); none means that nobody verifies the cluster.
     pub ca_bundle: Option<Vec<u8>>,
@@ -61,6 +62,8 @@ pub enum EndpointType {
     Const,
     /// Through Konnectivity.
     ClusterProxy,
+    /// The label says something else.
+    Unknown,
 }
 
 /// Label `cluster.core.oam.dev/cluster-credential-type`.
@@ -72,6 +75,8 @@ pub enum CredentialType {
     ServiceAccountToken,
     /// What a command says.
     Dynamic,
+    /// The label says something else.
+    Unknown,
 }
 
 /// Annotations `status.cluster.core.oam.dev/healthy` and `…/healthy-reason`.
@@ -109,6 +114,7 @@ impl EndpointType {
         match self {
             Self::Const => "Const",
             Self::ClusterProxy => "ClusterProxy",
+            Self::Unknown => "Unknown",
         }
     }
 }
@@ -120,6 +126,7 @@ impl CredentialType {
             Self::X509Certificate => "X509Certificate",
             Self::ServiceAccountToken => "ServiceAccountToken",
             Self::Dynamic => "Dynamic",
+            Self::Unknown => "Unknown",
         }
     }
 }

@@ -2,9 +2,29 @@
 //!
 //! Readers load the table without waiting and hold on to the `Arc<Cluster>` that they found: every later step of a
 //! request sees that generation only.
+//!
+//! The [`Writer`] is told by a source (see [`sources`]) what has changed, compiles each changed Secret once, and
+//! publishes. It promises that after any history of changes the table is the one that a fresh start would make, but
+//! for this: a Secret that becomes a mistake leaves its cluster's last good access in force. A mistake harms its own
+//! cluster only; a source that cannot be reached leaves the whole table as it is.
 
 mod cluster;
+mod compile;
+mod fingerprint;
+mod journal;
+mod metrics;
+mod secret;
+pub mod sources;
 mod table;
+mod unusable;
+mod writer;
 
 pub use cluster::{Access, Cluster, CredentialType, EndpointType, Health, Metadata, Spec};
+pub use compile::Options;
+pub use metrics::Metrics;
 pub use table::{Table, Tables};
+pub use unusable::Unusable;
+pub use writer::{Change, Writer};
+
+#[cfg(test)]
+mod fixtures;

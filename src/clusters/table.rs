@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
 
 use crate::model::ClusterName;
 
@@ -48,21 +49,33 @@ impl Table {
 
 /// The table in force, for its readers. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Tables(Arc<ArcSwap<Table>>);
+pub struct Tables(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    table: ArcSwap<Table>,
+    published: watch::Sender<u64>,
+}
 
 impl Tables {
     /// The table in force now. Do not hold the guard across an await.
     pub fn load(&self) -> Guard<Arc<Table>> {
-        self.0.load()
+        self.0.table.load()
     }
 
     /// The cluster of a name as of now, to be kept for the whole request.
     pub fn get(&self, name: &str) -> Option<Arc<Cluster>> {
-        self.0.load().get(name).cloned()
+        self.load().get(name).cloned()
+    }
+
+    /// Tells of every table after this call, by number; those who are slow see only the last.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.published.subscribe()
     }
 
     /// Puts another table in force. For the single writer only.
     pub fn publish(&self, table: Table) {
-        self.0.store(Arc::new(table));
+        self.0.table.store(Arc::new(table));
+        self.0.published.send_modify(|number| *number += 1);
     }
 }

@@ -3,8 +3,8 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::{self, SendRequest};
 use h2::PingPong;
+use h2::client::{self, SendRequest};
 use tokio::time::interval;
 
 use super::UpstreamError;

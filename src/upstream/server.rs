@@ -73,8 +73,9 @@ impl Upstream {
     pub fn new(spec: UpstreamSpec, network: &Network) -> Result<Self, InvalidUpstream> {
         let server_name = match spec.endpoint.host() {
             Host::Address(address) => ServerName::from(*address),
-            Host::Name(name) => ServerName::try_from(name.clone())
-                .map_err(|_| InvalidUpstream::ServerName(name.clone()))?,
+            Host::Name(name) => {
+                ServerName::try_from(name.clone()).map_err(|_| InvalidUpstream::ServerName(name.clone()))?
+            }
         };
         let target = Target {
             tls: trust::client_config(&spec)?,

@@ -1,0 +1,176 @@
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use k8s_openapi::api::core::v1::Secret;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::credentials::{ClientCertificate, Validity, bearer};
+use crate::upstream::{Network, Scheme, Trust, Upstream, UpstreamSpec};
+
+use super::fingerprint::Fingerprint;
+use super::secret::{Credential, Reading, Recipe};
+use super::{Access, Cluster, Unusable};
+
+/// How Secrets are read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The API group, the prefix of labels and annotations: `cluster.core.oam.dev` unless the operator says otherwise.
+    pub group: String,
+    /// `--require-cluster-ca`: clusters that nobody verifies are refused.
+    pub require_ca: bool,
+    /// How servers are reached.
+    pub network: Network,
+}
+
+/// A cluster made of a Secret, and what is needed to see what the next version of the Secret changes.
+#[derive(Debug, Clone)]
+pub(super) struct Compiled {
+    pub(super) cluster: Arc<Cluster>,
+    /// Of the access, when there is one.
+    origin: Option<Origin>,
+    /// Whether the latest Secret could not be compiled.
+    pub(super) failed: bool,
+}
+
+/// What the access in force was made of.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    fingerprint: Fingerprint,
+    validity: Option<Validity>,
+}
+
+/// Makes a cluster of a Secret; none when the Secret is no cluster.
+///
+/// Pure but for `previous`: its access is taken over when it was made of the same things, so that connections
+/// survive, or when this Secret is a mistake, so that it does no harm.
+pub(super) fn compile(
+    secret: &Secret,
+    options: &Options,
+    previous: Option<&Compiled>,
+    now: SystemTime,
+) -> Option<Compiled> {
+    let reading = Reading::of(secret, options)?;
+    let made = reading.recipe.and_then(|recipe| access(recipe, options, previous));
+    let failed = made.is_err();
+    let (access, origin, problem) = match made {
+        Ok((access, origin)) => {
+            let problem = origin.validity.and_then(|validity| validity.problem(now));
+            (Ok(access), Some(origin), problem)
+        }
+        Err(unusable) => {
+            let reason = unusable.to_string();
+            // Another object of the same name is another cluster: it inherits nothing.
+            let heir = previous.filter(|previous| {
+                unusable.is_mistake() && previous.cluster.metadata.uid == reading.metadata.uid
+            });
+            match heir.and_then(|heir| heir.cluster.access.as_ref().ok().zip(heir.origin)) {
+                Some((access, origin)) => (Ok(Arc::clone(access)), Some(origin), Some(reason)),
+                None => (Err(reason.clone()), None, Some(reason)),
+            }
+        }
+    };
+    let cluster = Cluster {
+        name: reading.name,
+        metadata: reading.metadata,
+        spec: reading.spec,
+        health: reading.health,
+        access,
+        problem,
+    };
+    Some(Compiled { cluster: Arc::new(cluster), origin, failed })
+}
+
+impl Compiled {
+    /// The same as of now, when time alone has changed what there is to say about it.
+    pub(super) fn as_of(&self, now: SystemTime) -> Option<Self> {
+        if self.failed {
+            return None;
+        }
+        let problem = self.origin?.validity.and_then(|validity| validity.problem(now));
+        (problem != self.cluster.problem).then(|| Self {
+            cluster: Arc::new(Cluster { problem, ..Cluster::clone(&self.cluster) }),
+            ..self.clone()
+        })
+    }
+}
+
+impl Options {
+    /// The label that makes a Secret a cluster.
+    pub fn credential_type_label(&self) -> String {
+        format!("{}/cluster-credential-type", self.group)
+    }
+
+    pub(super) fn endpoint_type_label(&self) -> String {
+        format!("{}/cluster-endpoint-type", self.group)
+    }
+
+    pub(super) fn healthy_annotation(&self) -> String {
+        format!("status.{}/healthy", self.group)
+    }
+
+    pub(super) fn healthy_reason_annotation(&self) -> String {
+        format!("status.{}/healthy-reason", self.group)
+    }
+}
+
+fn access(
+    recipe: Recipe<'_>,
+    options: &Options,
+    previous: Option<&Compiled>,
+) -> Result<(Arc<Access>, Origin), Unusable> {
+    let https = recipe.endpoint.scheme() == Scheme::Https;
+    let verified = https && recipe.ca.is_some();
+    if options.require_ca && !verified {
+        return Err(Unusable::Unverified(match https {
+            true => "data key ca.crt is missing or empty",
+            false => "the endpoint is not https",
+        }));
+    }
+    let fingerprint = recipe.fingerprint();
+    if let Some(previous) = previous
+        && let Some(origin) = previous.origin.filter(|origin| origin.fingerprint == fingerprint)
+        && let Ok(access) = &previous.cluster.access
+    {
+        return Ok((Arc::clone(access), origin));
+    }
+    let trust = match recipe.ca {
+        Some((key, pem)) => Trust::Roots(roots(pem).map_err(|problem| Unusable::Ca { key, problem })?),
+        None => Trust::Unverified,
+    };
+    let (identity, validity, authorization) = match recipe.credential {
+        Credential::Certificate { chain, key } => {
+            let made = ClientCertificate::from_pem(chain, key).map_err(Unusable::Identity)?;
+            (Some(made.identity), Some(made.validity), None)
+        }
+        Credential::Token(token) => (None, None, Some(bearer(token).map_err(Unusable::Token)?)),
+    };
+    let upstream =
+        Upstream::new(UpstreamSpec { endpoint: recipe.endpoint, trust, identity }, &options.network)
+            .map_err(Unusable::Upstream)?;
+    let access = Access { upstream: Arc::new(upstream), authorization, verified };
+    Ok((Arc::new(access), Origin { fingerprint, validity }))
+}
+
+/// The certificates of a bundle. Text between them is allowed (openssl writes some), but one that cannot be used
+/// is a mistake: it was meant to be trusted.
+fn roots(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let roots = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| "it is not valid PEM".to_owned())?;
+    if roots.is_empty() {
+        return Err("there is no CERTIFICATE block in it".to_owned());
+    }
+    let mut store = RootCertStore::empty();
+    for (number, root) in roots.iter().enumerate() {
+        store
+            .add(root.clone())
+            .map_err(|error| format!("certificate {} in it cannot be used: {error}", number + 1))?;
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+#[path = "compile_tests.rs"]
+mod tests;

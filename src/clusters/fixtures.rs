@@ -1,0 +1,105 @@
+//! Secrets for tests.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use rcgen::{CertificateParams, KeyPair};
+
+use std::time::Duration;
+
+use crate::upstream::Network;
+
+use super::Options;
+
+/// What no output may contain.
+pub(super) const TOKEN: &str = "hunter2-the-token";
+
+pub(super) fn options() -> Options {
+    Options {
+        group: "cluster.core.oam.dev".to_owned(),
+        require_ca: false,
+        network: Network { workers: 1, connect_timeout: Duration::from_secs(1) },
+    }
+}
+
+/// A CA or self-signed client certificate and its key, in PEM.
+pub(super) fn pair() -> &'static (String, String) {
+    static PAIR: OnceLock<(String, String)> = OnceLock::new();
+    PAIR.get_or_init(new_pair)
+}
+
+pub(super) fn new_pair() -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["test".to_owned()]).unwrap().self_signed(&key).unwrap();
+    (certificate.pem(), key.serialize_pem())
+}
+
+pub(super) fn expired_pair() -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["test".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+pub(super) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// A usable and verified cluster with a token.
+pub(super) fn token_secret(name: &str) -> Secret {
+    let secret = bare(name, "ServiceAccountToken");
+    let secret = set(secret, "endpoint", "https://10.0.0.1:6443\n");
+    let secret = set(secret, "ca.crt", &pair().0);
+    set(secret, "token", &format!("{TOKEN}\n"))
+}
+
+/// A usable and verified cluster with a client certificate.
+pub(super) fn certificate_secret(name: &str) -> Secret {
+    let secret = bare(name, "X509Certificate");
+    let secret = set(secret, "endpoint", "https://10.0.0.1:6443");
+    let secret = set(secret, "ca", &pair().0);
+    let secret = set(secret, "tls.crt", &pair().0);
+    set(secret, "tls.key", &pair().1)
+}
+
+pub(super) fn bare(name: &str, credential_type: &str) -> Secret {
+    let mut secret = Secret::default();
+    secret.metadata.name = Some(name.to_owned());
+    secret.metadata.uid = Some(format!("uid-{name}"));
+    label(secret, "cluster.core.oam.dev/cluster-credential-type", credential_type)
+}
+
+pub(super) fn label(mut secret: Secret, key: &str, value: &str) -> Secret {
+    secret.metadata.labels.get_or_insert_with(BTreeMap::new).insert(key.to_owned(), value.to_owned());
+    secret
+}
+
+pub(super) fn annotate(mut secret: Secret, key: &str, value: &str) -> Secret {
+    secret.metadata.annotations.get_or_insert_with(BTreeMap::new).insert(key.to_owned(), value.to_owned());
+    secret
+}
+
+pub(super) fn set(secret: Secret, key: &str, value: &str) -> Secret {
+    set_bytes(secret, key, value.as_bytes())
+}
+
+pub(super) fn set_bytes(mut secret: Secret, key: &str, value: &[u8]) -> Secret {
+    secret.data.get_or_insert_with(BTreeMap::new).insert(key.to_owned(), ByteString(value.to_owned()));
+    secret
+}
+
+pub(super) fn without(mut secret: Secret, key: &str) -> Secret {
+    if let Some(data) = &mut secret.data {
+        data.remove(key);
+    }
+    secret
+}
+
+pub(super) fn version(mut secret: Secret, version: u64) -> Secret {
+    secret.metadata.resource_version = Some(version.to_string());
+    secret
+}

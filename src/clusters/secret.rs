@@ -1,0 +1,227 @@
+//! Reads a Secret: its labels, annotations and data keys, as the reference system defined them.
+//!
+//! Nothing here is compiled; [`super::compile`] does that with what is found here.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::fmt::strtime;
+
+use crate::model::ClusterName;
+use crate::upstream::{Endpoint, Scheme};
+
+use super::compile::Options;
+use super::fingerprint::Fingerprint;
+use super::{CredentialType, EndpointType, Health, Metadata, Spec, Unusable};
+
+/// Holds all of the Secret's data, base64, so that showing it would give the credential away.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What a Secret says about a cluster.
+pub(super) struct Reading<'a> {
+    pub(super) name: ClusterName,
+    pub(super) metadata: Metadata,
+    pub(super) spec: Spec,
+    pub(super) health: Health,
+    pub(super) recipe: Result<Recipe<'a>, Unusable>,
+}
+
+/// What the access to a cluster is made of.
+pub(super) struct Recipe<'a> {
+    pub(super) endpoint: Endpoint,
+    /// The data key and what it holds.
+    pub(super) ca: Option<(&'static str, &'a [u8])>,
+    pub(super) credential: Credential<'a>,
+}
+
+/// A credential as it stands in the Secret.
+pub(super) enum Credential<'a> {
+    Certificate { chain: &'a [u8], key: &'a [u8] },
+    Token(&'a [u8]),
+}
+
+impl<'a> Reading<'a> {
+    /// None for a Secret that is no cluster: without the credential-type label, or with a name that no path can hold.
+    pub(super) fn of(secret: &'a Secret, options: &Options) -> Option<Self> {
+        let name = ClusterName::parse(secret.metadata.name.as_deref()?).ok()?;
+        let labels = secret.metadata.labels.as_ref()?;
+        let credential_label = labels.get(&options.credential_type_label())?;
+        let endpoint_label = labels.get(&options.endpoint_type_label());
+        let data = Data(secret.data.as_ref());
+        let spec = Spec {
+            endpoint_type: endpoint_type(endpoint_label),
+            address: data.lossy_text("endpoint").map(without_password).unwrap_or_default(),
+            ca_bundle: data.ca().map(|(_, pem)| pem.to_owned()),
+            proxy_url: data.lossy_text("proxy-url").map(without_password),
+            credential_type: credential_type(credential_label),
+        };
+        let recipe = recipe(&spec, credential_label, endpoint_label, data, options);
+        let metadata = metadata(secret);
+        let health = health(&metadata.annotations, options);
+        Some(Self { name, metadata, spec, health, recipe })
+    }
+}
+
+impl Recipe<'_> {
+    /// Equal for two Secrets exactly when the same access would be made of them.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let endpoint = &self.endpoint;
+        let scheme = match endpoint.scheme() {
+            Scheme::Https => "https",
+            Scheme::Http => "http",
+        };
+        let (kind, first, second) = match self.credential {
+            Credential::Certificate { chain, key } => ("certificate", chain, key),
+            Credential::Token(token) => ("token", token.trim_ascii(), &b""[..]),
+        };
+        Fingerprint::of([
+            scheme.as_bytes(),
+            endpoint.host().to_string().as_bytes(),
+            &endpoint.port().to_be_bytes(),
+            endpoint.path_prefix().as_bytes(),
+            self.ca.map_or(&b""[..], |(_, pem)| pem),
+            kind.as_bytes(),
+            first,
+            second,
+        ])
+    }
+}
+
+fn recipe<'a>(
+    spec: &Spec,
+    credential_label: &str,
+    endpoint_label: Option<&String>,
+    data: Data<'a>,
+    options: &Options,
+) -> Result<Recipe<'a>, Unusable> {
+    match spec.endpoint_type {
+        EndpointType::Const => {}
+        EndpointType::ClusterProxy => return Err(Unusable::ClusterProxy),
+        EndpointType::Unknown => {
+            return Err(Unusable::UnknownType {
+                label: options.endpoint_type_label(),
+                value: endpoint_label.cloned().unwrap_or_default(),
+                accepted: "Const and ClusterProxy",
+            });
+        }
+    }
+    if data.get("proxy-url").is_some() {
+        return Err(Unusable::ProxyUrl);
+    }
+    let credential = match spec.credential_type {
+        CredentialType::X509Certificate => Credential::Certificate {
+            chain: data.required("tls.crt", "a client certificate in PEM")?,
+            key: data.required("tls.key", "the client certificate's private key in PEM")?,
+        },
+        CredentialType::ServiceAccountToken => Credential::Token(data.required("token", "a bearer token")?),
+        CredentialType::Dynamic => return Err(Unusable::Dynamic),
+        CredentialType::Unknown => {
+            return Err(Unusable::UnknownType {
+                label: options.credential_type_label(),
+                value: credential_label.to_owned(),
+                accepted: "X509Certificate, ServiceAccountToken and Dynamic",
+            });
+        }
+    };
+    let endpoint = data.required("endpoint", "a URL like https://10.0.0.1:6443")?;
+    let endpoint = str::from_utf8(endpoint).map_err(|_| Unusable::NotText("endpoint"))?;
+    let endpoint = Endpoint::parse(endpoint).map_err(|error| match endpoint.contains('@') {
+        true => Unusable::EndpointWithUser,
+        false => Unusable::Endpoint(error),
+    })?;
+    Ok(Recipe { endpoint, ca: data.ca(), credential })
+}
+
+fn endpoint_type(label: Option<&String>) -> EndpointType {
+    match label.map(String::as_str) {
+        None | Some("Const") => EndpointType::Const,
+        Some("ClusterProxy") => EndpointType::ClusterProxy,
+        Some(_) => EndpointType::Unknown,
+    }
+}
+
+fn credential_type(label: &str) -> CredentialType {
+    match label {
+        "X509Certificate" => CredentialType::X509Certificate,
+        "ServiceAccountToken" => CredentialType::ServiceAccountToken,
+        "Dynamic" => CredentialType::Dynamic,
+        _ => CredentialType::Unknown,
+    }
+}
+
+fn metadata(secret: &Secret) -> Metadata {
+    let metadata = &secret.metadata;
+    let mut annotations = metadata.annotations.clone().unwrap_or_default();
+    annotations.remove(LAST_APPLIED);
+    Metadata {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        creation_timestamp: metadata
+            .creation_timestamp
+            .as_ref()
+            .and_then(|time| strtime::format("%Y-%m-%dT%H:%M:%SZ", time.0).ok()),
+        labels: metadata.labels.clone().unwrap_or_default(),
+        annotations,
+    }
+}
+
+fn health(annotations: &BTreeMap<String, String>, options: &Options) -> Health {
+    Health {
+        healthy: annotations.get(&options.healthy_annotation()).is_some_and(|value| value == "true"),
+        reason: annotations.get(&options.healthy_reason_annotation()).cloned().unwrap_or_default(),
+    }
+}
+
+/// Takes the password out of a URL. Everything up to the last `@` counts as user information: passwords hold
+/// unescaped `/` and `@` often enough, and too much gone is better than too little.
+fn without_password(url: String) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let Some(end) = url.rfind('@').filter(|end| *end >= start) else { return url };
+    let user = url[start..end].split(':').next().unwrap_or_default();
+    format!("{}{user}{}", &url[..start], &url[end..])
+}
+
+/// The Secret's data; an empty value counts as absent.
+#[derive(Clone, Copy)]
+struct Data<'a>(Option<&'a BTreeMap<String, ByteString>>);
+
+impl<'a> Data<'a> {
+    fn get(self, key: &str) -> Option<&'a [u8]> {
+        self.0?.get(key).map(|value| value.0.as_slice()).filter(|value| !value.is_empty())
+    }
+
+    fn required(self, key: &'static str, what: &'static str) -> Result<&'a [u8], Unusable> {
+        self.get(key).ok_or(Unusable::Missing { key, what })
+    }
+
+    /// For showing only.
+    fn lossy_text(self, key: &str) -> Option<String> {
+        self.get(key).map(|value| String::from_utf8_lossy(value.trim_ascii()).into_owned())
+    }
+
+    fn ca(self) -> Option<(&'static str, &'a [u8])> {
+        ["ca.crt", "ca"].into_iter().find_map(|key| self.get(key).map(|pem| (key, pem)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lose_their_password_and_nothing_else() {
+        for (url, shown) in [
+            ("https://10.0.0.1:6443/x", "https://10.0.0.1:6443/x"),
+            ("http://user:hunter2@proxy:3128", "http://user@proxy:3128"),
+            ("http://user:hun@ter/2@proxy:3128", "http://user@proxy:3128"),
+            ("user:hunter2@proxy", "user@proxy"),
+            ("http://user@proxy", "http://user@proxy"),
+            ("", ""),
+            ("@", "@"),
+            ("a@b://c", "a@b://c"),
+        ] {
+            assert_eq!(without_password(url.to_owned()), shown);
+        }
+    }
+}
