@@ -4,8 +4,10 @@
 //! endpoint, say) is one too.
 
 mod endpoint;
+mod resolver;
 
 pub use endpoint::{Endpoint, Host, InvalidEndpoint, Scheme};
+pub use resolver::{Resolved, Resolver, Unresolved};
 
 use rustls::pki_types::CertificateDer;
 
