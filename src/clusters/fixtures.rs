@@ -8,9 +8,12 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use rcgen::{CertificateParams, KeyPair};
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::upstream::Network;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::upstream::{Network, Resolver};
 
 use super::Options;
 
@@ -21,8 +24,19 @@ pub(super) fn options() -> Options {
     Options {
         group: "cluster.core.oam.dev".to_owned(),
         require_ca: false,
-        network: Network { workers: 1, connect_timeout: Duration::from_secs(1) },
+        network: Network {
+            workers: 1,
+            connect_timeout: Duration::from_secs(1),
+            resolver: Resolver::new(runtime()),
+        },
     }
+}
+
+/// Where names would be resolved, if a test ever dialled.
+fn runtime() -> Handle {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| Builder::new_current_thread().enable_all().build().unwrap());
+    RUNTIME.handle().clone()
 }
 
 /// A CA or self-signed client certificate and its key, in PEM.

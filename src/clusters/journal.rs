@@ -89,3 +89,7 @@ fn same(before: &Result<Arc<Access>, String>, after: &Result<Arc<Access>, String
         _ => before.is_err() == after.is_err(),
     }
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

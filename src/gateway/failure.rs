@@ -4,7 +4,8 @@ use crate::upstream::UpstreamError;
 /// What a caller is told when a cluster could not be asked: names the cluster and the cause, and no secret.
 pub(super) fn unreachable(cluster: &ClusterName, error: &UpstreamError) -> Status {
     let (reason, what) = match error {
-        UpstreamError::Resolve { .. }
+        UpstreamError::Resolve(_)
+        | UpstreamError::NoAddress { .. }
         | UpstreamError::Connect { .. }
         | UpstreamError::ConnectTimeout { .. }
         | UpstreamError::Busy { .. } => (Reason::ServiceUnavailable, "cannot be reached"),

@@ -79,10 +79,7 @@ impl Target {
     /// The first address that takes the connection; the last one's error when none does.
     async fn tcp(&self) -> Result<TcpStream, UpstreamError> {
         let addresses = self.addresses.get(self.connect_timeout).await?;
-        let mut failure = UpstreamError::Resolve {
-            host: self.spec.endpoint.host().to_string(),
-            cause: "it has no address".to_owned(),
-        };
+        let mut failure = UpstreamError::NoAddress { host: self.spec.endpoint.host().to_string() };
         // So that one address that swallows packets leaves time for the next.
         let share = self.connect_timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
         for address in addresses.iter() {

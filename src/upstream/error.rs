@@ -3,18 +3,21 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::Unresolved;
+
 /// Why a server could not be reached, or did not answer. No variant holds anything secret.
 ///
 /// Cheap to clone: when one dial fails, everybody who waited for it is told.
 #[derive(Debug, Clone, Error)]
 pub enum UpstreamError {
     /// The host name does not resolve.
-    #[error("{host} does not resolve: {cause}")]
-    Resolve {
+    #[error(transparent)]
+    Resolve(#[from] Unresolved),
+    /// The host name resolves to nothing.
+    #[error("{host} has no address")]
+    NoAddress {
         /// The name.
         host: String,
-        /// The resolver's words.
-        cause: String,
     },
     /// No TCP connection.
     #[error("cannot connect to {address}: {cause}")]
@@ -82,7 +85,7 @@ impl UpstreamError {
     /// A short name for metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Resolve { .. } => "resolve",
+            Self::Resolve(_) | Self::NoAddress { .. } => "resolve",
             Self::Connect { .. } => "connect",
             Self::ConnectTimeout { .. } => "connect_timeout",
             Self::NotTrusted { .. } => "tls_not_trusted",

@@ -16,10 +16,12 @@ mod exchange;
 mod h1;
 pub mod keepalive;
 mod pool;
+mod resolver;
 mod server;
 mod trust;
 
 pub use endpoint::{Endpoint, Host, InvalidEndpoint, Scheme};
 pub use error::UpstreamError;
 pub use exchange::{Head, Receiver, Sender};
+pub use resolver::{Resolved, Resolver, Unresolved};
 pub use server::{InvalidUpstream, Network, Trust, Upstream, UpstreamSpec, Worker};

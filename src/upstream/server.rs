@@ -12,7 +12,7 @@ use super::addresses::Addresses;
 use super::dial::Target;
 use super::exchange::{Receiver, Sender, start};
 use super::pool::Pool;
-use super::{Endpoint, Host, UpstreamError, trust};
+use super::{Endpoint, Host, Resolver, UpstreamError, trust};
 
 /// What is needed to reach a server and to know that it is the right one.
 #[derive(Debug)]
@@ -35,12 +35,24 @@ pub enum Trust {
 }
 
 /// What all servers are reached by.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Network {
     /// How many workers there are: each has connections of its own.
     pub workers: usize,
     /// For TCP and TLS together.
     pub connect_timeout: Duration,
+    /// For endpoints by name.
+    pub resolver: Resolver,
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Network")
+            .field("workers", &self.workers)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which worker asks: 0 up to [`Network::workers`].
@@ -80,7 +92,7 @@ impl Upstream {
         let target = Target {
             tls: trust::client_config(&spec)?,
             server_name,
-            addresses: Addresses::of(&spec.endpoint),
+            addresses: Addresses::of(&spec.endpoint, &network.resolver),
             connect_timeout: network.connect_timeout,
             spec,
         };

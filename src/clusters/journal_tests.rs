@@ -1,0 +1,101 @@
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use k8s_openapi::api::core::v1::Secret;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::clusters::fixtures::*;
+use crate::clusters::{Change, Metrics, Tables, Writer};
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+fn writer() -> Writer {
+    Writer::new(Tables::default(), options(), Metrics::new(&prometheus::Registry::new()).unwrap())
+}
+
+/// What is logged at any level, line by line.
+fn logged(work: impl FnOnce()) -> Vec<String> {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(lines.clone())
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(!text.contains(TOKEN) && !text.contains("hunter2"), "{text}");
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+fn list(writer: &mut Writer, secrets: &[Secret]) {
+    writer.begin();
+    writer.stage(secrets);
+    writer.finish("1".to_owned());
+}
+
+#[test]
+fn each_change_of_state_is_one_line_and_no_change_is_none() {
+    let mut writer = writer();
+    let mut step = |change: Change| logged(|| writer.apply(&[change], "2".to_owned()));
+    let apply = |secret: Secret| Change::Apply(Box::new(secret));
+    let good = || token_secret("a");
+    let broken = || without(good(), "token");
+    let rows: [(Change, &[&str]); 9] = [
+        (apply(broken()), &["WARN cluster is not usable cluster=a reason=\"data key token is missing"]),
+        (apply(broken()), &[]),
+        (apply(good()), &["INFO cluster recovered cluster=a endpoint=\"https://10.0.0.1:6443\""]),
+        (apply(annotate(good(), "x", "y")), &[]),
+        (apply(set(good(), "token", &format!("{TOKEN}2"))), &["INFO cluster changed cluster=a"]),
+        (apply(broken()), &["WARN cluster has a problem, its access stays in force cluster=a reason="]),
+        (
+            apply(without(good(), "ca.crt")),
+            &["INFO cluster recovered cluster=a", "WARN cluster is not verified cluster=a"],
+        ),
+        (apply(annotate(without(good(), "ca.crt"), "x", "y")), &[]),
+        (Change::Remove(Box::new(good())), &["INFO cluster removed cluster=a"]),
+    ];
+    for (number, (change, expected)) in rows.into_iter().enumerate() {
+        let lines = step(change);
+        assert_eq!(lines.len(), expected.len(), "step {number}: {lines:?}");
+        for (line, expected) in lines.iter().zip(expected) {
+            assert!(line.starts_with(expected), "step {number}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_long_list_is_a_summary_and_a_line_per_problem() {
+    let mut writer = writer();
+    let mut secrets: Vec<_> =
+        (0..100).map(|number| without(token_secret(&format!("c{number}")), "ca.crt")).collect();
+    secrets.push(without(token_secret("broken"), "token"));
+    let lines = logged(|| list(&mut writer, &secrets));
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines[0].starts_with("WARN cluster is not usable cluster=broken reason="), "{lines:?}");
+    assert_eq!(lines[1], "INFO clusters listed clusters=101 changed=101 removed=0");
+    assert!(lines[2].starts_with("WARN clusters are not verified count=100 examples="), "{lines:?}");
+    let again = logged(|| list(&mut writer, &secrets));
+    assert_eq!(again.len(), 1, "said twice: {again:?}");
+}
