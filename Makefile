@@ -4,6 +4,9 @@
 # Where rustup and Go's tarball put things, for shells that do not know yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+# Another gateway than the one that is built here.
+RELEASED := $(or $(CLUSTER_GATEWAY_BIN),$(TARGET)/release/cluster-gateway)
+TESTED := $(or $(CLUSTER_GATEWAY_BIN),$(TARGET)/debug/cluster-gateway)
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -11,18 +14,18 @@ help: ## Say what there is
 quickstart: setup ## A hub, two clusters and the gateway here; kubectl through it. ONCE=1 ends after the show
 	@echo "The gateway, as it is released (a few minutes the first time) ..."
 	cargo build --locked --release --workspace --bin cluster-gateway --bin quickstart
-	@CLUSTER_GATEWAY_BIN='$(TARGET)/release/cluster-gateway' '$(TARGET)/release/quickstart' $(if $(filter-out 0,$(ONCE)),--once)
+	@CLUSTER_GATEWAY_BIN='$(RELEASED)' '$(TARGET)/release/quickstart' $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint ## Formatting, clippy, unit tests, and the tests on real control planes
 	cargo build --locked --workspace --bins
 	@'$(TARGET)/debug/lab' binaries
-	CLUSTER_GATEWAY_BIN='$(TARGET)/debug/cluster-gateway' cargo test --locked --workspace
+	CLUSTER_GATEWAY_BIN='$(TESTED)' cargo test --locked --workspace
 
 # Minutes each: before a release, and after a change to how connections, streams or reloads are handled.
 test-long: setup ## The tests that take minutes each: before a release, after changes to connections or streams
 	cargo build --locked --workspace --bins
 	@'$(TARGET)/debug/lab' binaries
-	CLUSTER_GATEWAY_BIN='$(TARGET)/debug/cluster-gateway' cargo test --locked -p e2e --test e2e -- --ignored --nocapture
+	CLUSTER_GATEWAY_BIN='$(TESTED)' cargo test --locked -p e2e --test e2e -- --ignored --nocapture
 
 lint: setup-lint ## Formatting and clippy
 	cargo fmt --all --check

@@ -14,20 +14,18 @@
 //! ```no_run
 //! use e2e::lab::{Login, rule, shared, shared_gateway, user, whoami};
 //!
-//! # #[allow(clippy::needless_doctest_main)]
-//! # async fn test() {
-//! # async fn inner() -> anyhow::Result<()> {
+//! # async fn test() -> anyhow::Result<()> {
 //! let lab = shared().await; // a hub and two members; the first has a node
 //! shared_gateway().await; // behind the hub, Available, both members registered
 //! let hub = lab.hub();
-//! hub.grant("t1-user", user("t1-user"), vec![rule("cluster.core.oam.dev", "clustergateways/proxy", &["get"])]).await?;
+//! let proxy = rule("cluster.core.oam.dev", "clustergateways/proxy", &["get"]);
+//! hub.grant("t1-user", user("t1-user"), vec![proxy]).await?;
 //! let login = Login::Certificate(hub.issue("t1-user", &[])?);
 //! let through = hub.client_through("member-1", &login).await?;
 //! assert_eq!(whoami(&through).await?, "member-1");
 //! let kubectl = hub.kubectl("t1-user", &[])?.server(&hub.proxy_url("member-0"));
 //! kubectl.ok(&["get", "configmap", "whoami"]).await?;
 //! # Ok(()) }
-//! # inner().await.unwrap() }
 //! ```
 //! - **Names of its own**: users, roles, namespaces and clusters of a test start with something that no other
 //!   test uses. There is no controller-manager: a deleted namespace stays Terminating.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::{Node as KubeNode, Pod};
 use kube::Api;
 use kube::api::PostParams;
@@ -102,7 +102,7 @@ impl Node {
             }
         })
         .await
-        .with_context(|| format!("kwok's log ends with:\n{}", self.process.log_tail(15)))
+        .map_err(|error| anyhow!("{error:#}\nkwok's log ends with:\n{}", self.process.log_tail(15)))
     }
 
     /// Appends a line to the log of every container on this node; `kubectl logs -f` shows it.

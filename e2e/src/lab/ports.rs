@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -29,6 +29,15 @@ pub fn free_port() -> Result<u16> {
         }
         ports.take_block()?;
     }
+}
+
+/// An address of this machine that is not a loopback one; nothing is sent to find it. An error where there is
+/// none.
+pub fn own_address() -> Result<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    // Only chooses a route: TEST-NET-3 of RFC 5737, which is nobody's.
+    socket.connect((Ipv4Addr::new(203, 0, 113, 1), 9)).context("this machine has no route but loopback")?;
+    Ok(socket.local_addr()?.ip())
 }
 
 static PORTS: Mutex<Ports> = Mutex::new(Ports { next_block: 0, held: Vec::new(), left: VecDeque::new() });

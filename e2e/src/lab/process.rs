@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process, kill_process_group};
 
@@ -163,14 +163,15 @@ impl Process {
             let answer = check();
             async {
                 match self.exit() {
-                    Some(status) => Ok(Err(anyhow::anyhow!("{name} ended with {status}"))),
+                    Some(status) => Ok(Err(anyhow!("it ended with {status}"))),
                     None => answer.await.map(Ok),
                 }
             }
         })
         .await;
-        ready.and_then(|result| result).with_context(|| {
-            format!("{name} did not start; {} ends with:\n{}", self.log.display(), self.log_tail(25))
+        ready.and_then(|result| result).map_err(|error| {
+            let (log, tail) = (self.log.display(), self.log_tail(25));
+            anyhow!("{name} did not start: {error:#}\n{log} ends with:\n{tail}")
         })
     }
 

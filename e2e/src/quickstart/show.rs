@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 
 use super::Stage;
 use super::terminal::Terminal;
@@ -15,7 +15,7 @@ pub(super) async fn run(terminal: &mut Terminal, stage: &Stage) -> Result<()> {
     let kubectl = Kubectl::new(stage.kubeconfig.clone());
     let shown = async |arguments: &[&str]| -> Result<String> {
         terminal.command(&format!("kubectl {}", arguments.join(" ")));
-        let output = kubectl.ok(arguments).await.with_context(|| gateway_log(stage))?;
+        let output = kubectl.ok(arguments).await.map_err(|error| with_log(stage, &error))?;
         terminal.output(&output);
         Ok(output)
     };
@@ -40,11 +40,11 @@ async fn watch(terminal: &Terminal, stage: &Stage, kubectl: &Kubectl) -> Result<
     let arguments = ["--context=west", "get", "configmaps", "--watch", "--output=name"];
     terminal.command(&format!("kubectl {} &", arguments.join(" ")));
     let watch = kubectl.start("watch", &arguments).await?;
-    seen(&watch, "configmap/greeting").await.with_context(|| gateway_log(stage))?;
+    seen(&watch, "configmap/greeting").await.map_err(|error| with_log(stage, &error))?;
     let create = ["--context=west", "create", "configmap", "news", "--from-literal=seen=at-once"];
     terminal.command(&format!("kubectl {}", create.join(" ")));
     terminal.output(&kubectl.ok(&create).await?);
-    seen(&watch, "configmap/news").await.with_context(|| gateway_log(stage))?;
+    seen(&watch, "configmap/news").await.map_err(|error| with_log(stage, &error))?;
     terminal.output(&format!("the watch says:\n{}", watch.logs()));
     Ok(())
 }
@@ -99,6 +99,6 @@ async fn seen(watch: &crate::lab::Process, what: &str) -> Result<()> {
     .await
 }
 
-fn gateway_log(stage: &Stage) -> String {
-    format!("the gateway's log ends with:\n{}", stage.gateway.process().log_tail(20))
+fn with_log(stage: &Stage, error: &anyhow::Error) -> anyhow::Error {
+    anyhow!("{error:#}\nthe gateway's log ends with:\n{}", stage.gateway.process().log_tail(20))
 }

@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod echo;
+mod exposure;
 mod lab;

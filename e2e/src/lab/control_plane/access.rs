@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
 use kube::api::{ObjectMeta, PostParams};
@@ -14,6 +15,10 @@ use kube::{Api, Client};
 use super::ControlPlane;
 use crate::lab::kubeconfig::Login;
 use crate::lab::kubectl::Kubectl;
+use crate::lab::wait::until;
+
+/// The authorizer follows its roles by a watch.
+const IN_FORCE: Duration = Duration::from_secs(30);
 
 impl ControlPlane {
     /// A client as `system:masters`. Made anew at each call: it belongs to the runtime that it is made on.
@@ -91,7 +96,8 @@ impl ControlPlane {
         Ok(answer.status.context("a token request without a status")?.token)
     }
 
-    /// Lets `subject` do what `rules` say: a ClusterRole and its binding, both called `name`.
+    /// Lets `subject` do what `rules` say: a ClusterRole and its binding, both called `name`. Waits until the
+    /// server's authorizer has seen them.
     pub async fn grant(&self, name: &str, subject: Subject, rules: Vec<PolicyRule>) -> Result<()> {
         let client = self.admin_client().await?;
         let role = ClusterRole { metadata: named(name), rules: Some(rules), ..ClusterRole::default() };
@@ -102,11 +108,19 @@ impl ControlPlane {
                 kind: "ClusterRole".to_owned(),
                 name: name.to_owned(),
             },
-            subjects: Some(vec![subject]),
+            subjects: Some(vec![subject.clone()]),
         };
+        let review = role.rules.iter().flatten().find_map(|rule| review(&subject, rule));
         Api::<ClusterRole>::all(client.clone()).create(&PostParams::default(), &role).await?;
-        Api::<ClusterRoleBinding>::all(client).create(&PostParams::default(), &binding).await?;
-        Ok(())
+        Api::<ClusterRoleBinding>::all(client.clone()).create(&PostParams::default(), &binding).await?;
+        let Some(review) = review else { return Ok(()) };
+        let reviews: Api<SubjectAccessReview> = Api::all(client);
+        until(&format!("{name} in force on {}", self.name()), IN_FORCE, || async {
+            let status = reviews.create(&PostParams::default(), &review).await?.status;
+            ensure!(status.is_some_and(|status| status.allowed), "the authorizer says no");
+            Ok(())
+        })
+        .await
     }
 
     /// Lets `subject` do everything.
@@ -167,6 +181,32 @@ pub fn rule(api_group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
         verbs: verbs.iter().map(|&verb| verb.to_owned()).collect(),
         ..PolicyRule::default()
     }
+}
+
+/// The question whether `subject` may do what the rule's first words allow.
+fn review(subject: &Subject, rule: &PolicyRule) -> Option<SubjectAccessReview> {
+    let first = |list: &Option<Vec<String>>| list.as_ref().and_then(|list| list.first()).cloned();
+    let resource = first(&rule.resources)?;
+    let (resource, subresource) = resource.split_once('/').unwrap_or((&resource, ""));
+    let mut spec = SubjectAccessReviewSpec {
+        resource_attributes: Some(ResourceAttributes {
+            group: first(&rule.api_groups),
+            resource: Some(resource.to_owned()),
+            subresource: Some(subresource.to_owned()),
+            name: first(&rule.resource_names),
+            verb: rule.verbs.first().cloned(),
+            ..ResourceAttributes::default()
+        }),
+        ..SubjectAccessReviewSpec::default()
+    };
+    match (subject.kind.as_str(), &subject.namespace) {
+        ("Group", _) => (spec.user, spec.groups) = (Some("lab".to_owned()), Some(vec![subject.name.clone()])),
+        ("ServiceAccount", Some(namespace)) => {
+            spec.user = Some(format!("system:serviceaccount:{namespace}:{}", subject.name));
+        }
+        _ => spec.user = Some(subject.name.clone()),
+    }
+    Some(SubjectAccessReview { spec, ..SubjectAccessReview::default() })
 }
 
 fn named(name: &str) -> ObjectMeta {

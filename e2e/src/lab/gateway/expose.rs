@@ -1,7 +1,7 @@
 //! Putting a gateway behind a hub's aggregation layer.
 
 use std::fmt::Debug;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -25,6 +25,9 @@ pub const API_SERVICE: &str = "v1alpha1.cluster.core.oam.dev";
 
 /// A hub asks every 30 s, and at once when the APIService changes.
 const AVAILABLE: Duration = Duration::from_secs(75);
+
+/// An address of TEST-NET-2 (RFC 5737).
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
 /// How the hub finds the gateway.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +59,11 @@ pub(super) async fn expose(hub: &ControlPlane, gateway: &Gateway, exposure: Expo
     let services: Api<Service> = Api::namespaced(client.clone(), &options.namespace);
     let metadata = json!({"name": options.name, "namespace": options.namespace});
     apply(&services, &options.name, json!({"metadata": metadata, "spec": spec})).await?;
-    if let Exposure::Endpoint(address) = exposure {
-        add_endpoint(&client, gateway, address).await?;
+    match exposure {
+        Exposure::ExternalName => {}
+        Exposure::Endpoint(address) => add_endpoint(&client, gateway, address).await?,
+        // The hub goes to the ClusterIP, but first wants to see an endpoint; any will do that is no loopback one.
+        Exposure::ClusterIp(_) => add_endpoint(&client, gateway, NOBODY).await?,
     }
     let registrations: Api<APIService> = Api::all(client);
     let registration = json!({

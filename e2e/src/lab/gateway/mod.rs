@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 pub use executable::gateway_binary;
 pub use expose::{API_SERVICE, Exposure};
@@ -199,7 +199,9 @@ impl Gateway {
     /// Puts it behind the hub: namespace, Service, APIService; waits until the hub finds it Available.
     pub async fn expose(&self, hub: &ControlPlane, exposure: Exposure) -> Result<()> {
         let exposed = expose::expose(hub, self, exposure).await;
-        exposed.with_context(|| format!("the gateway's log ends with:\n{}", self.process.log_tail(25)))
+        exposed.map_err(|error| {
+            anyhow!("{error:#}\nthe gateway's log ends with:\n{}", self.process.log_tail(25))
+        })
     }
 
     /// SIGTERM, without waiting.
