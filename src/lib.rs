@@ -3,5 +3,6 @@
 
 pub mod clusters;
 pub mod model;
+pub mod reviews;
 pub mod tls;
 pub mod upstream;
