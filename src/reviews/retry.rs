@@ -146,7 +146,7 @@ mod tests {
     async fn the_deadline_holds_for_all_attempts_together() {
         let start = Instant::now();
         let result: Result<(), _> =
-            with_retries(Duration::from_secs(10), || std::future::pending::<Result<(), Failed>>()).await;
+            with_retries(Duration::from_secs(10), std::future::pending::<Result<(), Failed>>).await;
         assert_eq!(result, Err(Unanswered::TimedOut(Duration::from_secs(10))));
         assert_eq!(start.elapsed(), Duration::from_secs(10));
     }
