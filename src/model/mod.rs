@@ -3,11 +3,13 @@
 //! Values here are already valid: whoever holds a [`ClusterName`] or a [`User`] need not check it again.
 
 mod cluster_name;
+mod recent;
 mod request_info;
 mod status;
 mod user;
 
 pub use cluster_name::{ClusterName, InvalidClusterName};
+pub use recent::Recent;
 pub use request_info::RequestInfo;
 pub use status::{Cause, Details, Reason, Status};
 pub use user::{AUTHENTICATED_GROUP, SYSTEM_MASTERS, User};
