@@ -1,7 +1,13 @@
 //! A gateway to the API of every cluster, through the aggregation layer of one: the map of the house is in
 //! ARCHITECTURE.md.
 
+pub mod admin;
+pub mod api;
+pub mod app;
+pub mod cli;
 pub mod clusters;
+pub mod config;
 pub mod model;
+pub mod telemetry;
 pub mod tls;
 pub mod upstream;
