@@ -2,11 +2,13 @@
 //!
 //! Values here are already valid: whoever holds a [`ClusterName`] or a [`User`] need not check it again.
 
+mod answer;
 mod cluster_name;
 mod request_info;
 mod status;
 mod user;
 
+pub use answer::{AUDIT_ID, Answer, answer, finish};
 pub use cluster_name::{ClusterName, InvalidClusterName};
 pub use request_info::RequestInfo;
 pub use status::{Cause, Details, Reason, Status};
