@@ -2,12 +2,14 @@
 //!
 //! Values here are already valid: whoever holds a [`ClusterName`] or a [`User`] need not check it again.
 
+mod answer;
 mod cluster_name;
 mod recent;
 mod request_info;
 mod status;
 mod user;
 
+pub use answer::{AUDIT_ID, Answer, answer, finish};
 pub use cluster_name::{ClusterName, InvalidClusterName};
 pub use recent::Recent;
 pub use request_info::RequestInfo;

@@ -9,7 +9,8 @@ pub struct Status {
     code: StatusCode,
     reason: Reason,
     message: String,
-    details: Option<Details>,
+    /// Boxed, so that a `Result` with a Status costs the path without one little.
+    details: Option<Box<Details>>,
 }
 
 /// `metav1.StatusReason`: what a client may act upon.
@@ -120,7 +121,7 @@ impl Status {
 
     /// The same failure with details.
     pub fn with_details(mut self, details: Details) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 
@@ -176,7 +177,7 @@ impl Status {
             status: "Failure",
             message: &self.message,
             reason: self.reason.as_str(),
-            details: self.details.as_ref(),
+            details: self.details.as_deref(),
             code: self.code.as_u16(),
         };
         // Strings and numbers only: there is nothing in it that could fail to serialize.

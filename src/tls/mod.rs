@@ -4,6 +4,11 @@
 
 mod files;
 mod identity;
+mod self_signed;
+mod server;
+mod serving;
 
 pub use files::FileWatcher;
 pub use identity::{Identity, InvalidIdentity};
+pub use server::{ServerOptions, server_config};
+pub use serving::{Reload, ServingCertificate, ServingError, ServingSource};

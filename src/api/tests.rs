@@ -1,0 +1,361 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use http::header::{ACCEPT, IF_NONE_MATCH, USER_AGENT};
+use http::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::clusters::{Access, Cluster, CredentialType, EndpointType, Health, Metadata, Spec};
+use crate::model::ClusterName;
+use crate::upstream::{Endpoint, Trust, Upstream, UpstreamSpec};
+
+use super::*;
+
+const BASE: &str = "/apis/cluster.core.oam.dev/v1alpha1";
+const HUB: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+const KUBECTL: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+
+fn cluster(name: &str, verified: bool) -> Cluster {
+    let map = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+    };
+    let endpoint = Endpoint::parse("https://10.0.0.1:6443").unwrap();
+    let upstream =
+        Upstream::new(UpstreamSpec { endpoint, trust: Trust::Unverified, identity: None }).unwrap();
+    Cluster {
+        name: ClusterName::parse(name).unwrap(),
+        metadata: Metadata {
+            uid: "uid".to_owned(),
+            resource_version: "7".to_owned(),
+            creation_timestamp: Some("2026-01-02T03:04:05Z".to_owned()),
+            labels: map(&[("env", name)]),
+            annotations: map(&[
+                ("kubectl.kubernetes.io/last-applied-configuration", "{\"data\":{\"token\":\"c2VjcmV0\"}}"),
+                ("cluster.core.oam.dev/cluster-alias", "alias"),
+                ("status.cluster.core.oam.dev/healthy", "true"),
+                ("notcluster.core.oam.dev/x", "y"),
+            ]),
+        },
+        spec: Spec {
+            endpoint_type: EndpointType::Const,
+            address: "https://10.0.0.1:6443".to_owned(),
+            ca_bundle: verified.then(|| b"PEM".to_vec()),
+            proxy_url: None,
+            credential_type: CredentialType::ServiceAccountToken,
+        },
+        health: Health { healthy: true, reason: String::new() },
+        access: Ok(Arc::new(Access {
+            upstream: Arc::new(upstream),
+            authorization: Some(HeaderValue::from_static("Bearer c2VjcmV0")),
+            verified,
+        })),
+        problem: None,
+    }
+}
+
+fn table(clusters: impl IntoIterator<Item = Cluster>) -> Table {
+    let clusters: HashMap<_, _> =
+        clusters.into_iter().map(|cluster| (cluster.name.clone(), Arc::new(cluster))).collect();
+    Table::new(clusters, "42".to_owned())
+}
+
+fn ask_with(method: Method, target: &str, headers: &[(HeaderName, &str)], table: &Table) -> Answer {
+    let api = Api::new(GroupName::default());
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+    api.answer(&Request { method: &method, path, query, headers: &headers }, table)
+}
+
+fn ask(target: &str, accept: &str, table: &Table) -> (u16, Value) {
+    let answer = ask_with(Method::GET, target, &[(ACCEPT, accept)], table);
+    (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+}
+
+#[test]
+fn the_hub_discovers_the_group_at_once_and_is_told_when_nothing_changed() {
+    let empty = Table::default();
+    let answer = ask_with(Method::GET, "/apis", &[(ACCEPT, HUB)], &empty);
+    assert_eq!(answer.status(), 200);
+    let headers = answer.headers();
+    assert_eq!(
+        headers["content-type"],
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    );
+    assert_eq!(
+        (&headers["vary"], &headers["cache-control"]),
+        (&"Accept".parse().unwrap(), &"public".parse().unwrap())
+    );
+    let tag = headers["etag"].to_str().unwrap();
+    assert_eq!(tag.len(), 130, "SHA-512 in hexadecimal, quoted");
+    assert!(tag.trim_matches('"').bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()));
+    let body: Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(body["items"][0]["metadata"]["name"], "cluster.core.oam.dev");
+    let resource = &body["items"][0]["versions"][0]["resources"][0];
+    assert_eq!(
+        (&resource["resource"], &resource["verbs"]),
+        (&json!("clustergateways"), &json!(["get", "list"]))
+    );
+    assert_eq!(resource["subresources"][0]["verbs"], json!(["create", "delete", "get", "patch", "update"]));
+
+    let again = ask_with(Method::GET, "/apis", &[(ACCEPT, HUB), (IF_NONE_MATCH, tag)], &empty);
+    assert_eq!((again.status().as_u16(), again.body().len()), (304, 0));
+    assert_eq!(again.headers()["etag"], tag);
+}
+
+#[test]
+fn discovery_has_the_same_answers_with_and_without_a_slash_at_its_end() {
+    let empty = Table::default();
+    for (path, kind) in
+        [("/apis", "APIGroupList"), ("/apis/cluster.core.oam.dev", "APIGroup"), (BASE, "APIResourceList")]
+    {
+        let (code, body) = ask(path, "application/json", &empty);
+        assert_eq!((code, body["kind"].as_str()), (200, Some(kind)), "{path}");
+        assert_eq!(ask(&format!("{path}/"), "application/json", &empty), (code, body), "{path}/");
+    }
+    let (_, body) = ask(BASE, "", &empty);
+    assert_eq!(body["groupVersion"], "cluster.core.oam.dev/v1alpha1");
+    assert_eq!(
+        body["resources"].as_array().unwrap().iter().map(|resource| &resource["name"]).collect::<Vec<_>>(),
+        ["clustergateways", "clustergateways/proxy"]
+    );
+}
+
+#[test]
+fn a_cluster_is_shown_without_its_credential() {
+    let table = table([cluster("one", true)]);
+    let answer = ask_with(Method::GET, &format!("{BASE}/clustergateways/one"), &[], &table);
+    assert!(!String::from_utf8_lossy(answer.body()).contains("c2VjcmV0"), "a secret got out");
+    let (code, body) = ask(&format!("{BASE}/clustergateways/one"), "", &table);
+    assert_eq!(code, 200);
+    assert_eq!(
+        body,
+        json!({
+            "kind": "ClusterGateway",
+            "apiVersion": "cluster.core.oam.dev/v1alpha1",
+            "metadata": {
+                "name": "one",
+                "uid": "uid",
+                "resourceVersion": "7",
+                "creationTimestamp": "2026-01-02T03:04:05Z",
+                "labels": {"env": "one"},
+                "annotations": {
+                    "cluster.core.oam.dev/cluster-alias": "alias",
+                    "status.cluster.core.oam.dev/healthy": "true",
+                },
+            },
+            "spec": {
+                "provider": "",
+                "access": {
+                    "endpoint": {"type": "Const", "const": {"address": "https://10.0.0.1:6443", "caBundle": "UEVN"}},
+                    "credential": {"type": "ServiceAccountToken"},
+                },
+            },
+            "status": {"healthy": true, "conditions": [
+                {"type": "Usable", "status": "True", "reason": "SecretAccepted", "message": ""},
+                {"type": "Verified", "status": "True", "reason": "CertificateAuthorityGiven", "message": ""},
+            ]},
+        })
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_cluster_is_said_in_its_status() {
+    let unverified = cluster("one", false);
+    let broken = Cluster {
+        access: Err("no endpoint".to_owned()),
+        problem: Some("no endpoint".to_owned()),
+        ..cluster("two", true)
+    };
+    let stale = Cluster { problem: Some("bad CA".to_owned()), ..cluster("three", true) };
+    let table = table([unverified, broken, stale]);
+    let conditions = |name: &str| {
+        let (_, body) = ask(&format!("{BASE}/clustergateways/{name}"), "", &table);
+        let conditions = body["status"]["conditions"].as_array().unwrap().clone();
+        conditions
+            .iter()
+            .map(|c| format!("{}={} {}", c["type"], c["status"], c["message"]).replace('"', ""))
+            .collect::<Vec<_>>()
+    };
+    assert!(conditions("one")[1].starts_with("Verified=False the Secret has no ca.crt"));
+    assert_eq!(conditions("two"), ["Usable=False no endpoint"]);
+    assert_eq!(conditions("three")[0], "Usable=True bad CA");
+    let (_, body) = ask(&format!("{BASE}/clustergateways/one"), "", &table);
+    assert_eq!(body["spec"]["access"]["endpoint"]["const"]["insecure"], true);
+}
+
+#[test]
+fn lists_are_in_the_order_of_names_and_obey_selectors() {
+    let table = table(["b", "a", "c"].map(|name| cluster(name, true)));
+    let names = |target: &str| {
+        let (code, body) = ask(&format!("{BASE}/clustergateways{target}"), "", &table);
+        assert_eq!((code, &body["metadata"]["resourceVersion"]), (200, &json!("42")));
+        let items = body["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(""), ["a", "b", "c"]);
+    assert_eq!(names("?labelSelector=env+in+(b,c)&limit=500"), ["b", "c"]);
+    assert_eq!(names("?fieldSelector=metadata.name%3Da"), ["a"]);
+    assert_eq!(names("?watch=false&fieldSelector=metadata.name%3Dnone"), Vec::<String>::new());
+}
+
+#[test]
+fn kubectl_gets_columns() {
+    let table = table([cluster("one", true)]);
+    for target in ["/clustergateways?limit=500", "/clustergateways/one"] {
+        let (_, body) = ask(&format!("{BASE}{target}"), KUBECTL, &table);
+        assert_eq!((&body["kind"], &body["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
+        assert_eq!(body["rows"][0]["cells"], json!(["one", "", "ServiceAccountToken", "Const", "true"]));
+        assert_eq!(body["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+        assert_eq!(body["columnDefinitions"][2]["name"], "Credential-Type");
+    }
+    let object = |value: &str| ask(&format!("{BASE}/clustergateways?includeObject={value}"), KUBECTL, &table);
+    assert_eq!(object("Object").1["rows"][0]["object"]["kind"], "ClusterGateway");
+    assert_eq!(object("None").1["rows"][0]["object"], Value::Null);
+    assert_eq!(object("All").0, 400);
+    let partial = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+    let (_, body) = ask(&format!("{BASE}/clustergateways"), partial, &table);
+    assert_eq!(
+        (&body["kind"], &body["items"][0]["metadata"]["name"]),
+        (&json!("PartialObjectMetadataList"), &json!("one"))
+    );
+}
+
+#[test]
+fn what_is_not_there_or_not_allowed_is_a_status() {
+    let table = table([cluster("one", true)]);
+    let status = |method: Method, target: &str, accept: &str| {
+        let answer = ask_with(method, target, &[(ACCEPT, accept)], &table);
+        let body: Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!(
+            (body["kind"].as_str(), body["code"].as_u64()),
+            (Some("Status"), Some(answer.status().as_u16().into()))
+        );
+        (answer.status().as_u16(), body["message"].as_str().unwrap().to_owned())
+    };
+    let gateways = format!("{BASE}/clustergateways");
+    assert_eq!(
+        status(Method::GET, &format!("{gateways}/two"), ""),
+        (404, "clustergateways.cluster.core.oam.dev \"two\" not found".to_owned())
+    );
+    for unknown in ["/apis/other/v1", "/apis/cluster.core.oam.dev/v1", "/api", "//apis", "/apis//", "/x"] {
+        assert_eq!(status(Method::GET, unknown, "").0, 404, "{unknown}");
+    }
+    for resource in ["virtualclusters", "clustergateways/one/health", "clustergateways/one/proxy/x/y/z/w/v"] {
+        assert_eq!(status(Method::GET, &format!("{BASE}/{resource}"), "").0, 404, "{resource}");
+    }
+    for (method, target) in [
+        (Method::POST, gateways.clone()),
+        (Method::DELETE, format!("{gateways}/one")),
+        (Method::PUT, BASE.to_owned()),
+        (Method::POST, "/apis".to_owned()),
+        (Method::GET, format!("{gateways}?watch=true")),
+    ] {
+        assert_eq!(status(method, &target, "").0, 405, "{target}");
+    }
+    for target in [BASE, "/apis", "/openapi/v3", &gateways] {
+        assert_eq!(status(Method::GET, target, "text/html").0, 406, "{target}");
+    }
+    assert_eq!(status(Method::GET, &format!("{gateways}?labelSelector=a+b"), "").0, 400);
+}
+
+#[test]
+fn before_the_first_list_nobody_is_told_that_there_are_no_clusters() {
+    for target in ["/clustergateways", "/clustergateways/one"] {
+        let answer = ask_with(Method::GET, &format!("{BASE}{target}"), &[], &Table::default());
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (503, &"1".parse().unwrap())
+        );
+    }
+}
+
+#[test]
+fn head_gets_everything_but_the_body() {
+    let table = table([cluster("one", true)]);
+    for target in [BASE.to_owned(), format!("{BASE}/clustergateways/one"), "/nothing".to_owned()] {
+        let get = ask_with(Method::GET, &target, &[], &table);
+        let head = ask_with(Method::HEAD, &target, &[], &table);
+        assert_eq!((get.status(), get.headers()), (head.status(), head.headers()), "{target}");
+        assert!(head.body().is_empty() && !get.body().is_empty());
+    }
+}
+
+#[test]
+fn people_get_indented_json() {
+    let table = table([cluster("one", true)]);
+    for target in [BASE.to_owned(), format!("{BASE}/clustergateways/one")] {
+        let lines = |query: &str, agent: &str| {
+            let answer = ask_with(Method::GET, &format!("{target}{query}"), &[(USER_AGENT, agent)], &table);
+            String::from_utf8_lossy(answer.body()).lines().count()
+        };
+        assert_eq!(lines("", "kubectl/v1.35.4"), 1);
+        assert!(lines("", "curl/8") > 5 && lines("?pretty=true", "kubectl") > 5);
+        assert_eq!(lines("?pretty=0", "curl/8"), 1);
+    }
+}
+
+#[test]
+fn openapi_is_there_from_the_first_moment_and_names_only_our_group() {
+    let empty = Table::default();
+    let (code, index) = ask("/openapi/v3", "application/json", &empty);
+    let paths = index["paths"].as_object().unwrap();
+    assert_eq!((code, paths.len()), (200, 1));
+    let url = paths["apis/cluster.core.oam.dev/v1alpha1"]["serverRelativeURL"].as_str().unwrap();
+    let (path, hash) = url.split_once("?hash=").unwrap();
+    assert_eq!(path, "/openapi/v3/apis/cluster.core.oam.dev/v1alpha1");
+    let document = ask_with(Method::GET, url, &[], &empty);
+    assert_eq!(document.headers()["etag"], format!("\"{hash}\""));
+    let protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    for (path, accept, schemas) in
+        [(url, "*/*", "/components/schemas"), ("/openapi/v2", protobuf, "/definitions")]
+    {
+        let (code, body) = ask(path, accept, &empty);
+        let gateway = &body.pointer(schemas).unwrap()["dev.oam.core.cluster.v1alpha1.ClusterGateway"];
+        assert_eq!(
+            (code, &gateway["x-kubernetes-group-version-kind"][0]["kind"]),
+            (200, &json!("ClusterGateway"))
+        );
+    }
+}
+
+#[test]
+fn every_reference_in_openapi_leads_somewhere() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(reference)) = map.get("$ref") {
+                    found.push(reference.clone());
+                }
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    for path in ["/openapi/v2", "/openapi/v3/apis/cluster.core.oam.dev/v1alpha1"] {
+        let (_, body) = ask(path, "", &Table::default());
+        let mut found = Vec::new();
+        references(&body, &mut found);
+        assert!(found.len() >= 3, "{found:?}");
+        for reference in found {
+            assert!(body.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+        }
+    }
+}
+
+#[test]
+fn the_group_is_the_operators_choice() {
+    let api = Api::new("clusters.example.com".parse().unwrap());
+    let ask = |path: &str| {
+        let request = Request { method: &Method::GET, path, query: None, headers: &HeaderMap::new() };
+        let answer = api.answer(&request, &table([cluster("one", true)]));
+        (answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned())
+    };
+    for path in ["/apis", "/openapi/v2", "/openapi/v3", "/apis/clusters.example.com/v1alpha1/clustergateways"]
+    {
+        let (code, body) = ask(path);
+        assert!(code == 200 && body.contains("clusters.example.com/v1alpha1"), "{path}: {body}");
+        assert!(!body.contains("cluster.core.oam.dev"), "{path}: {body}");
+    }
+    assert_eq!(ask("/apis/cluster.core.oam.dev").0, 404);
+}

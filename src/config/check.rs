@@ -1,0 +1,119 @@
+//! What must be right before anything listens.
+
+use std::path::Path;
+
+use kube::config::Kubeconfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::tls::{Identity, ServingCertificate};
+
+use super::{Config, Error};
+
+/// Flags that only make sense together.
+pub(super) fn combinations(config: &Config) -> Result<(), Error> {
+    let serving = &config.serving;
+    let pair = |flag, other| Error::Incomplete {
+        flag,
+        other,
+        cure: "name both files, or neither and let --cert-dir be used",
+    };
+    match (&serving.tls_cert_file, &serving.tls_private_key_file) {
+        (Some(_), None) => return Err(pair("--tls-cert-file", "--tls-private-key-file")),
+        (None, Some(_)) => return Err(pair("--tls-private-key-file", "--tls-cert-file")),
+        _ => {}
+    }
+    serving.tls()?;
+    if config.tunnel.is_wanted() {
+        if config.tunnel.proxy_port == 0 {
+            return Err(Error::Value {
+                flag: "--proxy-port".to_owned(),
+                value: "0".to_owned(),
+                problem: "it is no port".to_owned(),
+                cure: "name the port of --proxy-host".to_owned(),
+            });
+        }
+        for (other, path) in config.tunnel.files() {
+            if path.is_none() {
+                return Err(Error::Incomplete {
+                    flag: "--proxy-host",
+                    other,
+                    cure: "Konnectivity wants mutual TLS: name the file",
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every file that is named.
+pub(super) fn files(config: &Config) -> Result<(), Error> {
+    for (flag, path) in config.hub.files() {
+        read(flag, path)?;
+        Kubeconfig::read_from(path).map_err(|error| {
+            let problem =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            Error::file(flag, path, problem, "name a kubeconfig, or leave the flag out inside a pod")
+        })?;
+    }
+    for (flag, path) in [
+        ("--client-ca-file", &config.authentication.client_ca_file),
+        ("--requestheader-client-ca-file", &config.authentication.request_header.client_ca_file),
+    ] {
+        if let Some(path) = path {
+            authorities(flag, path)?;
+        }
+    }
+    ServingCertificate::load(&config.serving.certificate_source())
+        .map_err(|error| Error::serving_certificate(&config.serving, error))?;
+    if let Some(path) = &config.clusters.cluster_gateway_proxy_config {
+        read("--cluster-gateway-proxy-config", path)?;
+    }
+    if config.tunnel.is_wanted() {
+        tunnel(config)?;
+    }
+    Ok(())
+}
+
+fn tunnel(config: &Config) -> Result<(), Error> {
+    let [(ca_flag, ca), (certificate_flag, certificate), (key_flag, key)] = config.tunnel.files();
+    if let Some(ca) = ca {
+        authorities(ca_flag, ca)?;
+    }
+    if let (Some(certificate), Some(key)) = (certificate, key) {
+        let (chain, private) = (read(certificate_flag, certificate)?, read(key_flag, key)?);
+        Identity::from_pem(&chain, &private)
+            .map_err(|error| Error::identity((certificate_flag, certificate), (key_flag, key), error))?;
+    }
+    Ok(())
+}
+
+fn authorities(flag: &'static str, path: &Path) -> Result<(), Error> {
+    let text = read(flag, path)?;
+    let cure = "name a file with the CA's certificate in PEM";
+    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match parsed {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(Error::file(flag, path, "there is no CERTIFICATE block in it", cure))
+        }
+        Ok(certificates) => {
+            for certificate in &certificates {
+                webpki(certificate).map_err(|problem| Error::file(flag, path, problem, cure))?;
+            }
+            Ok(())
+        }
+        Err(error) => Err(Error::file(flag, path, format!("it is not valid PEM: {error}"), cure)),
+    }
+}
+
+/// Whether a certificate can be a trust anchor.
+fn webpki(certificate: &CertificateDer<'_>) -> Result<(), String> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(certificate.clone().into_owned())
+        .map_err(|error| format!("a certificate in it cannot be read: {error}"))
+}
+
+fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|error| Error::unreadable(flag, path, &error))
+}

@@ -1,0 +1,268 @@
+use std::time::Duration;
+
+use super::*;
+
+fn parse(arguments: &[&str]) -> Result<Config, Error> {
+    let command = Config::augment(clap::Command::new("serve"));
+    let matches = command
+        .try_get_matches_from(std::iter::once(&"serve").chain(arguments))
+        .map_err(|error| Error::from_clap(&error))?;
+    Config::from_matches(&matches)
+}
+
+fn warned(config: &Config) -> Vec<&str> {
+    config.warnings.iter().map(Warning::flag).collect()
+}
+
+#[test]
+fn defaults_are_those_of_the_go_gateway() {
+    let config = parse(&[]).unwrap();
+    assert_eq!(config.serving.secure_port, 443);
+    assert_eq!(config.clusters.secret_namespace, "vela-system");
+    assert_eq!(config.clusters.group_name.as_str(), "cluster.core.oam.dev");
+    assert_eq!(config.authentication.request_header.username_headers, ["x-remote-user"]);
+    assert_eq!(config.authorization.authorization_always_allow_paths, ["/healthz", "/readyz", "/livez"]);
+    assert_eq!(config.gates, Gates::default());
+    assert_eq!(config.serving.max_streams(), 1000);
+    assert!(config.warnings.is_empty());
+    let addresses = config.serving.listen_addresses();
+    assert_eq!(addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), ["[::]:443", "0.0.0.0:443"]);
+}
+
+#[test]
+fn delay_and_drain_together_end_before_a_kubelet_kills() {
+    let runtime = parse(&[]).unwrap().runtime;
+    assert!(runtime.shutdown_delay_duration + runtime.drain_timeout < Duration::from_secs(30));
+}
+
+#[test]
+fn the_command_lines_of_existing_charts_are_taken() {
+    // KubeVela's chart; the Go gateway's own chart with all it can turn on; its addon-manager; its local run.
+    let kubevela = parse(&[
+        "--secure-port=9443",
+        "--secret-namespace=vela-system",
+        "--feature-gates=APIPriorityAndFairness=false",
+        "--cert-dir=/etc/k8s-cluster-gateway-certs",
+    ])
+    .unwrap();
+    assert_eq!(kubevela.serving.secure_port, 9443);
+    assert_eq!(warned(&kubevela), ["--feature-gates=APIPriorityAndFairness=false"]);
+
+    let own = parse(&[
+        "--secure-port=9443",
+        "--secret-namespace=open-cluster-management-credentials",
+        "--ocm-integration=true",
+        "--proxy-host=proxy-entrypoint.open-cluster-management-addon",
+        "--proxy-port=8090",
+        "--proxy-ca-cert=/etc/ca/ca.crt",
+        "--proxy-cert=/etc/tls/tls.crt",
+        "--proxy-key=/etc/tls/tls.key",
+        "--feature-gates=HealthinessCheck=true,SecretCache=true,",
+    ])
+    .unwrap();
+    assert!(own.gates.healthiness_check && own.tunnel.is_wanted());
+    assert_eq!(warned(&own), ["--ocm-integration", "--proxy-host"]);
+
+    let bare =
+        parse(&["--secure-port=9443", "--feature-gates=", "--tls-cert-file=", "--kubeconfig="]).unwrap();
+    assert!(bare.serving.tls_cert_file.is_none() && bare.hub.kubeconfig.is_none());
+
+    let local = parse(&[
+        "--standalone-debug-mode=true",
+        "--bind-address=127.0.0.1",
+        "--etcd-servers=http://localhost:2379",
+        "--secure-port=9443",
+    ])
+    .unwrap();
+    assert_eq!(warned(&local), ["--standalone-debug-mode", "--etcd-servers"]);
+    assert_eq!(local.serving.listen_addresses().len(), 1);
+}
+
+#[test]
+fn every_flag_that_deployments_use_is_taken() {
+    let config = parse(&[
+        "--secure-port=0",
+        "--bind-address=::1",
+        "--cert-dir=/c",
+        "--tls-cert-file=/c/a",
+        "--tls-private-key-file=/c/b",
+        "--secret-namespace=ns",
+        "--feature-gates=ClientIdentityPenetration=true,OCMClusterCache=false",
+        "--feature-gates=SecretCache=0",
+        "--ocm-integration",
+        "--proxy-host=h",
+        "--proxy-port=1",
+        "--proxy-ca-cert=/a",
+        "--proxy-cert=/b",
+        "--proxy-key=/c",
+        "--cluster-gateway-proxy-config=/d",
+        "--authorize-proxy-subpath=t",
+        "--user-agent=x",
+        "--virtual-clutser-with-control-plane=false",
+        "--kubeconfig=/k",
+        "--authentication-kubeconfig=/l",
+        "--authorization-kubeconfig=/m",
+        "--client-ca-file=/n",
+        "--requestheader-client-ca-file=/o",
+        "--requestheader-username-headers=X-A,X-B",
+        "--requestheader-group-headers=X-C",
+        "--requestheader-extra-headers-prefix=X-D-",
+        "--requestheader-uid-headers=X-E",
+        "--requestheader-allowed-names=a,b",
+        "--requestheader-allowed-names=c",
+        "--authentication-skip-lookup",
+        "--authentication-tolerate-lookup-failure=1",
+        "--http2-max-streams-per-connection=250",
+        "--tls-min-version=VersionTLS13",
+        "--shutdown-delay-duration=1m30s",
+        "--authorization-webhook-cache-authorized-ttl=1s",
+        "-v=4",
+    ])
+    .unwrap();
+    assert_eq!(config.authentication.request_header.allowed_names, ["a", "b", "c"]);
+    assert_eq!(config.authentication.request_header.username_headers, ["X-A", "X-B"]);
+    assert!(config.gates.client_identity_penetration && !config.gates.secret_cache);
+    assert!(config.authorization.authorize_proxy_subpath && config.authentication.authentication_skip_lookup);
+    assert_eq!(config.runtime.shutdown_delay_duration, Duration::from_secs(90));
+    assert_eq!(config.serving.tls_min_version, TlsVersion::Tls13);
+    assert!(config.logging.access_log());
+    assert_eq!(config.warnings.len(), 6, "{:?}", config.warnings);
+}
+
+#[test]
+fn flags_of_the_generic_apiserver_are_taken_with_a_word_about_them() {
+    let config = parse(&[
+        "--audit-log-path=-",
+        "--audit-policy-file",
+        "/p",
+        "--profiling",
+        "--contention-profiling=false",
+        "--goaway-chance=0.001",
+        "--egress-selector-config-file=/e",
+        "--permit-port-sharing",
+        "--logtostderr",
+        "--max-requests-inflight=400",
+        "--tls-sni-cert-key=a,b",
+        "--vmodule=x=4",
+    ])
+    .unwrap();
+    assert_eq!(config.warnings.len(), 11);
+    assert!(config.warnings.iter().all(|warning| !warning.meaning().is_empty()));
+    assert!(matches!(parse(&["--profiling=maybe"]), Err(Error::Value { .. })));
+}
+
+#[test]
+fn the_last_of_two_values_wins() {
+    let config =
+        parse(&["--secure-port=1", "--secure-port=2", "--access-log", "--access-log=false"]).unwrap();
+    assert_eq!((config.serving.secure_port, config.logging.access_log()), (2, false));
+}
+
+#[test]
+fn unknown_gates_are_warnings_and_bad_values_errors() {
+    let config = parse(&["--feature-gates=Nonsense=true"]).unwrap();
+    assert_eq!(warned(&config), ["--feature-gates=Nonsense=true"]);
+    for bad in ["--feature-gates=SecretCache", "--feature-gates=SecretCache=yes"] {
+        let message = parse(&[bad]).unwrap_err().to_string();
+        assert!(message.starts_with("--feature-gates=SecretCache"), "{message}");
+    }
+}
+
+#[test]
+fn errors_name_flag_value_and_cure() {
+    for (arguments, expected) in [
+        (&["--secure-port=70000"][..], "--secure-port=70000: "),
+        (&["--bind-address=host"], "--bind-address=host: it is no IP address; "),
+        (&["--connect-timeout=5"], "--connect-timeout=5: it is no duration like 30s, 1m30s or 250ms; "),
+        (
+            &["--group-name=x"],
+            "--group-name=x: it is no DNS name with at least one dot, like cluster.core.oam.dev; ",
+        ),
+        (&["--log-format=xml"], "--log-format=xml: it is not known; write one of text, json"),
+        (&["--tls-cert-file=/a"], "--tls-cert-file is given without --tls-private-key-file; name both files"),
+        (&["--proxy-host=h"], "--proxy-host is given without --proxy-ca-cert; "),
+        (
+            &["--tls-cipher-suites=TLS_RSA_WITH_RC4_128_SHA"],
+            "--tls-cipher-suites=TLS_RSA_WITH_RC4_128_SHA: none of them",
+        ),
+    ] {
+        let message = parse(arguments).unwrap_err().to_string();
+        assert!(message.starts_with(expected), "{message}");
+        assert_eq!(message.lines().count(), 1);
+    }
+}
+
+#[test]
+fn cipher_suites_are_chosen_by_their_names() {
+    let config = parse(&[
+        "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305",
+    ])
+    .unwrap();
+    let chosen = config.serving.tls().unwrap().cipher_suites;
+    assert_eq!(chosen.iter().filter(|suite| suite.tls13().is_none()).count(), 2);
+    assert!(chosen.iter().any(|suite| suite.tls13().is_some()));
+}
+
+mod files {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_with_flag_path_and_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let made = |name: &str| {
+            let pair = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            std::fs::write(path(&format!("{name}.crt")), pair.cert.pem()).unwrap();
+            std::fs::write(path(&format!("{name}.key")), pair.signing_key.serialize_pem()).unwrap();
+        };
+        made("a");
+        made("b");
+        std::fs::write(path("empty"), "").unwrap();
+        let serving = |certificate: &str, key: &str| {
+            vec![
+                format!("--tls-cert-file={}", path(certificate)),
+                format!("--tls-private-key-file={}", path(key)),
+            ]
+        };
+        let one = |flag: &str, file: &str| {
+            vec![format!("--cert-dir={}", path("")), format!("--{flag}={}", path(file))]
+        };
+        for (arguments, flag, file, problem) in [
+            (serving("none", "a.key"), "--tls-cert-file", "none", "No such file"),
+            (serving("a.crt", "none"), "--tls-private-key-file", "none", "No such file"),
+            (serving("a.crt", "b.key"), "--tls-private-key-file", "b.key", "does not match the certificate"),
+            (serving("a.crt", "empty"), "--tls-private-key-file", "empty", "no PKCS#8"),
+            (serving("empty", "a.key"), "--tls-cert-file", "empty", "no CERTIFICATE block"),
+            (one("client-ca-file", "none"), "--client-ca-file", "none", "No such file"),
+            (one("client-ca-file", "a.key"), "--client-ca-file", "a.key", "no CERTIFICATE block"),
+            (
+                one("requestheader-client-ca-file", "empty"),
+                "--requestheader-client-ca-file",
+                "empty",
+                "no CERT",
+            ),
+            (one("kubeconfig", "none"), "--kubeconfig", "none", "No such file"),
+            (one("kubeconfig", "a.crt"), "--kubeconfig", "a.crt", ""),
+            (one("authorization-kubeconfig", "none"), "--authorization-kubeconfig", "none", "No such file"),
+        ] {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let message = parse(&arguments).unwrap().check_files().unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{flag}={}: ", path(file))), "{message}");
+            assert!(message.contains(problem), "{message}");
+            assert!(message.contains("; name "), "{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+        let good: Vec<String> =
+            [serving("a.crt", "a.key"), vec![format!("--client-ca-file={}", path("b.crt"))]].concat();
+        let good: Vec<&str> = good.iter().map(String::as_str).collect();
+        parse(&good).unwrap().check_files().unwrap();
+    }
+
+    #[test]
+    fn an_address_in_use_is_told_with_its_flag() {
+        let error = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+        let message = Error::secure_port("[::]:9443".parse().unwrap(), error).to_string();
+        assert!(message.starts_with("--secure-port=9443: cannot listen on [::]:9443: "), "{message}");
+        assert!(message.ends_with("; choose another port, or end the process that holds it"), "{message}");
+    }
+}

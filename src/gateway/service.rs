@@ -1,0 +1,317 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, Request};
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::http::v1::server::HttpSession;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Operations;
+use crate::api::{self, Api};
+use crate::authn::{ClientChain, WorkerAuthenticator};
+use crate::authz::WorkerAuthorizer;
+use crate::clusters::{Cluster, Tables};
+use crate::exchange::{Exchanger, Identity};
+use crate::model::{AUDIT_ID, Answer, Reason, RequestInfo, Status, User};
+use crate::telemetry::{Record, Recorder};
+use crate::upstream::Worker;
+
+use super::client::{self, Body, Reply};
+use super::forward::{Outcome, Plan, forward};
+use super::route::{Route, decode, is_long_running, route};
+use super::{failure, headers, local, request};
+
+/// The resource that is authorized when somebody goes to a cluster.
+const RESOURCE: &str = "clustergateways";
+
+/// One worker's data path. Everything in it is that worker's own, or read without waiting.
+pub struct Gateway {
+    parts: Parts,
+}
+
+/// What a [`Gateway`] is made of.
+pub struct Parts {
+    /// Which worker it is.
+    pub worker: Worker,
+    /// Who calls.
+    pub authenticator: WorkerAuthenticator,
+    /// May they.
+    pub authorizer: WorkerAuthorizer,
+    /// Who they are on a cluster.
+    pub exchanger: Exchanger,
+    /// The clusters.
+    pub tables: Tables,
+    /// Our own API.
+    pub api: Arc<Api>,
+    /// Health, metrics, version.
+    pub operations: Arc<Operations>,
+    /// Where every request leaves its record.
+    pub recorder: Recorder,
+    /// What the operator chose.
+    pub options: Options,
+}
+
+/// What the operator chose of the data path.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The API group.
+    pub group: Arc<str>,
+    /// For a cluster to begin its answer, unless the request is long running.
+    pub request_timeout: Duration,
+    /// What clusters see as User-Agent instead of the caller's.
+    pub user_agent: Option<HeaderValue>,
+    /// `--authorize-proxy-subpath`: callers must also be allowed, by the hub, what they ask of the cluster.
+    pub authorize_proxy_subpath: bool,
+}
+
+/// The other side of a connection.
+pub struct Caller {
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// The certificates that it showed, which nobody has verified yet.
+    pub chain: Option<ClientChain>,
+    /// Cancelled when the gateway wants to end.
+    pub drain: CancellationToken,
+}
+
+/// What becomes of a request.
+enum Decision {
+    Answer(Answer),
+    Forward { cluster: Arc<Cluster>, plan: Plan },
+}
+
+impl Gateway {
+    /// Puts a worker's data path together.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts }
+    }
+
+    /// Serves one stream of an HTTP/2 connection.
+    pub async fn serve_h2(
+        self: Arc<Self>,
+        request: Request<RecvStream>,
+        respond: SendResponse<bytes::Bytes>,
+        caller: Arc<Caller>,
+    ) {
+        let (parts, body) = request.into_parts();
+        let (body, reply) = client::h2(body, respond);
+        self.serve(parts, body, reply, &caller).await;
+    }
+
+    /// Serves one request of an HTTP/1 connection. Gives the connection back, and what was read too far, when it can
+    /// be used for another one.
+    pub async fn serve_h1(
+        self: Arc<Self>,
+        session: HttpSession,
+        caller: Arc<Caller>,
+    ) -> Option<(Stream, Option<BytesMut>)> {
+        let head = session.req_header();
+        let mut request = Request::new(());
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = head.uri.clone();
+        *request.version_mut() = head.version;
+        *request.headers_mut() = head.headers.clone();
+        let (body, reply, shared) = client::h1(session);
+        self.serve(request.into_parts().0, body, reply, &caller).await;
+        let reusable = shared.reclaim()?.reuse().await;
+        reusable.ok().flatten().map(|stream| stream.into_parts())
+    }
+
+    /// Answers what could not be read as a request.
+    pub async fn refuse_h1(&self, session: HttpSession) {
+        let (_, mut reply, _) = client::h1_unread(session);
+        let status = Status::new(Reason::BadRequest, "the request is not valid HTTP/1.1");
+        // Nobody may be there any more.
+        let _ = local::write(Answer::from(&status), &Method::GET, None, &mut reply).await;
+        reply.abort().await;
+    }
+
+    async fn serve(
+        &self,
+        mut parts: http::request::Parts,
+        mut body: Body,
+        mut reply: Reply,
+        caller: &Caller,
+    ) {
+        let audit_id = local::audit_id(&parts.headers);
+        let mut record = self.parts.recorder.begin(&parts.method, &audit_id);
+        let decision = self.decide(&mut parts, &mut body, caller, &audit_id, &mut record).await;
+        let (method, audit_id) = (parts.method, Some(audit_id));
+        match decision {
+            Ok(Decision::Answer(answer)) => {
+                record.code(answer.status());
+                record.sent(answer.body().len() as u64);
+                if let Err(gone) = local::write(answer, &method, audit_id, &mut reply).await {
+                    record.gone(&gone);
+                }
+            }
+            Err(status) => {
+                record.code(status.code());
+                if let Err(gone) = local::write(Answer::from(&status), &method, audit_id, &mut reply).await {
+                    record.gone(&gone);
+                }
+            }
+            Ok(Decision::Forward { cluster, plan }) => {
+                let outcome = forward(plan, body, &mut reply, &caller.drain).await;
+                let status = match outcome {
+                    Outcome::Done(code, bytes) => {
+                        record.code(code);
+                        record.sent(bytes);
+                        None
+                    }
+                    Outcome::CallerGone(code, bytes, gone) => {
+                        if let Some(code) = code {
+                            record.code(code);
+                        }
+                        record.sent(bytes);
+                        record.gone(&gone);
+                        None
+                    }
+                    Outcome::CutShort(code, bytes, error) => {
+                        record.code(code);
+                        record.sent(bytes);
+                        record.upstream_failed(&cluster.name, &error);
+                        reply.abort().await;
+                        None
+                    }
+                    Outcome::CredentialRefused => {
+                        record.credential_refused(&cluster.name);
+                        Some(failure::credential_refused(&cluster.name))
+                    }
+                    Outcome::Failed(error) => {
+                        record.upstream_failed(&cluster.name, &error);
+                        Some(failure::unreachable(&cluster.name, &error))
+                    }
+                };
+                if let Some(status) = status {
+                    record.code(status.code());
+                    if let Err(gone) =
+                        local::write(Answer::from(&status), &method, audit_id, &mut reply).await
+                    {
+                        record.gone(&gone);
+                    }
+                }
+            }
+        }
+        record.end();
+    }
+
+    async fn decide(
+        &self,
+        parts: &mut http::request::Parts,
+        body: &mut Body,
+        caller: &Caller,
+        audit_id: &HeaderValue,
+        record: &mut Record<'_>,
+    ) -> Result<Decision, Status> {
+        if headers::has_ambiguous_length(&parts.headers) {
+            return Err(Status::new(
+                Reason::BadRequest,
+                "the request states its length in more than one way: send one Content-Length or one transfer coding",
+            ));
+        }
+        let user = self.authenticate(&parts.headers, caller).await?;
+        record.user(&user);
+        if parts.method == Method::CONNECT {
+            return Err(Status::new(
+                Reason::MethodNotAllowed,
+                "CONNECT is not served, extended CONNECT neither: open WebSockets by an HTTP/1.1 upgrade",
+            ));
+        }
+        let bad_path = |error: super::route::BadPath| Status::new(Reason::BadRequest, error.to_string());
+        let path = decode(parts.uri.path()).map_err(bad_path)?;
+        let info = RequestInfo::parse(&parts.method, &path, parts.uri.query());
+        record.request(&info);
+        let Route::Proxy { cluster, rest } = route(&parts.uri, &self.parts.options.group).map_err(bad_path)?
+        else {
+            self.authorize(&user, &info).await?;
+            return Ok(Decision::Answer(self.answer(&parts.method, &path, parts)));
+        };
+        self.authorize(&user, &info).await?;
+        // From here on the request sees this generation of the cluster only.
+        let Some(cluster) = self.parts.tables.get(&cluster) else {
+            return Err(Status::object_not_found(&self.parts.options.group, RESOURCE, &cluster));
+        };
+        record.cluster(&cluster.name);
+        let query = parts.uri.query();
+        let target = decode(rest).map_err(bad_path)?;
+        let target = if target.is_empty() { "/".into() } else { target };
+        let asked = RequestInfo::parse(&parts.method, &target, query);
+        record.proxied(&asked);
+        if self.parts.options.authorize_proxy_subpath {
+            let allowed = self.parts.authorizer.authorize_subpath(&user, &parts.method, &target, query);
+            allowed.await.map_err(|denied| denied.status())?;
+        }
+        let access = match &cluster.access {
+            Ok(access) => Arc::clone(access),
+            Err(unusable) => return Err(failure::not_usable(&cluster.name, &unusable.to_string())),
+        };
+        if request::is_upgrade(&parts.headers) {
+            return Err(Status::new(
+                Reason::BadRequest,
+                "upgrades (exec, attach, port-forward) are not served by this version of the gateway",
+            ));
+        }
+        let long_running = is_long_running(&asked, query);
+        let identity = self
+            .parts
+            .exchanger
+            .exchange(&user, &cluster, query)
+            .map_err(|error| error.status())?;
+        let uri = request::target(access.upstream.endpoint(), rest, query)?;
+        let expects_continue = headers::expects_continue(&parts.headers);
+        let mut headers = std::mem::take(&mut parts.headers);
+        headers::clean_request(&mut headers, |name| self.parts.authenticator.is_identity_header(name));
+        headers::forwarded_for(&mut headers, caller.peer.ip());
+        headers.insert(AUDIT_ID, audit_id.clone());
+        if let Some(user_agent) = &self.parts.options.user_agent {
+            headers.insert(header::USER_AGENT, user_agent.clone());
+        }
+        if let Some(authorization) = &access.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        if let Identity::Impersonate(impersonation) = identity {
+            for (name, value) in impersonation {
+                headers.append(name, value);
+            }
+        }
+        let plan = Plan {
+            upstream: Arc::clone(&access.upstream),
+            worker: self.parts.worker,
+            request: request::assemble(parts.method.clone(), uri, headers),
+            bodiless: body.is_empty(),
+            expects_continue,
+            long_running,
+            deadline: self.parts.options.request_timeout,
+        };
+        Ok(Decision::Forward { cluster, plan })
+    }
+
+    async fn authenticate(&self, headers: &HeaderMap, caller: &Caller) -> Result<Arc<User>, Status> {
+        let user = self
+            .parts
+            .authenticator
+            .authenticate(caller.chain.as_ref(), headers)
+            .await
+            .map_err(|error| error.status())?;
+        self.parts.authorizer.acting_as(user, headers).await.map_err(|denied| denied.status())
+    }
+
+    async fn authorize(&self, user: &Arc<User>, info: &RequestInfo<'_>) -> Result<(), Status> {
+        self.parts.authorizer.authorize(user, info).await.map_err(|denied| denied.status())
+    }
+
+    fn answer(&self, method: &Method, path: &str, parts: &http::request::Parts) -> Answer {
+        let query = parts.uri.query();
+        if let Some(answer) = self.parts.operations.answer(method, path, query) {
+            return answer;
+        }
+        let request = api::Request { method, path, query, headers: &parts.headers };
+        self.parts.api.answer(&request, &self.parts.tables.load())
+    }
+}
