@@ -76,6 +76,16 @@ pub(super) fn h1(session: HttpSession) -> (Body, Reply, Arc<Shared>) {
     (Body(Incoming::H1(Arc::clone(&shared))), Reply(Outgoing::H1(Arc::clone(&shared))), shared)
 }
 
+/// As [`h1`], for a session whose request could not be read.
+pub(super) fn h1_unread(session: HttpSession) -> Reply {
+    Reply(Outgoing::H1(Arc::new(Shared {
+        version: Version::HTTP_11,
+        head_only: false,
+        session: Mutex::new(session),
+        reader: AtomicWaker::new(),
+    })))
+}
+
 impl Shared {
     /// The session, once both halves are dropped.
     pub(super) fn reclaim(self: Arc<Self>) -> Option<HttpSession> {

@@ -11,6 +11,7 @@ use crate::upstream::{Head, Receiver, Sender, Upstream, UpstreamError, Worker};
 
 use super::client::{Reply, Body, Gone};
 use super::headers;
+use super::record::Traffic;
 use super::replay::Replay;
 
 /// Attempts at one request: over a connection that turns out to be dead, and over the one after it.
@@ -35,15 +36,15 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// The cluster's answer went to the caller whole.
-    Done(StatusCode, u64),
+    Done(StatusCode),
     /// Nothing was answered yet: say this to the caller.
     Failed(UpstreamError),
     /// The cluster refused our credential: nothing was answered yet.
     CredentialRefused,
     /// The answer broke off when it had begun.
-    CutShort(StatusCode, u64, UpstreamError),
+    CutShort(StatusCode, UpstreamError),
     /// The caller left.
-    CallerGone(Option<StatusCode>, u64, Gone),
+    CallerGone(Option<StatusCode>, Gone),
 }
 
 /// Sends a request and passes the answer on. The caller's body and answer are used by whoever is at it.
@@ -52,14 +53,17 @@ pub(super) async fn forward(
     body: Body,
     reply: &mut Reply,
     drain: &CancellationToken,
-) -> Outcome {
+) -> (Outcome, Traffic) {
     let mut body = Replay::new(body);
+    let mut traffic = Traffic::default();
     let mut attempt = 1;
     loop {
         let request = clone(&plan.request);
         let (outcome, answered) = match plan.upstream.exchange(plan.worker, request, plan.bodiless).await {
             Err(error) => (Outcome::Failed(error), false),
-            Ok((sender, receiver)) => exchange(&plan, sender, receiver, &mut body, reply, drain).await,
+            Ok((sender, receiver)) => {
+                exchange(&plan, sender, receiver, &mut body, reply, drain, &mut traffic).await
+            }
         };
         match outcome {
             Outcome::Failed(error)
@@ -70,7 +74,10 @@ pub(super) async fn forward(
                 attempt += 1;
                 tracing::debug!(%error, attempt, "repeating a request over another connection");
             }
-            outcome => return outcome,
+            outcome => {
+                traffic.received = body.size();
+                return (outcome, traffic);
+            }
         }
     }
 }
@@ -93,12 +100,14 @@ async fn exchange(
     body: &mut Replay,
     reply: &mut Reply,
     drain: &CancellationToken,
+    traffic: &mut Traffic,
 ) -> (Outcome, bool) {
+    let begun = Instant::now();
     if plan.expects_continue
         && body.is_untouched()
         && let Err(gone) = reply.inform(http_continue()).await
     {
-        return (Outcome::CallerGone(None, 0, gone), false);
+        return (Outcome::CallerGone(None, gone), false);
     }
     let mut answered = false;
     let mut sending = pin!(send(plan.bodiless, &mut sender, body));
@@ -117,17 +126,17 @@ async fn exchange(
                     }
                     answered = true;
                     if let Err(gone) = reply.inform(response).await {
-                        return (Outcome::CallerGone(None, 0, gone), answered);
+                        return (Outcome::CallerGone(None, gone), answered);
                     }
                 }
                 Err(error) => return (Outcome::Failed(error), answered),
             },
             end = &mut sending, if sent.is_none() => match end {
                 Ok(body) => sent = Some((body, Instant::now())),
-                Err(gone) => return (Outcome::CallerGone(None, 0, gone), answered),
+                Err(gone) => return (Outcome::CallerGone(None, gone), answered),
             },
-            gone = left(&mut sent) => return (Outcome::CallerGone(None, 0, gone), answered),
-            gone = reply.left() => return (Outcome::CallerGone(None, 0, gone), answered),
+            gone = left(&mut sent) => return (Outcome::CallerGone(None, gone), answered),
+            gone = reply.left() => return (Outcome::CallerGone(None, gone), answered),
             () = until(deadline) => {
                 let error = UpstreamError::Deadline { seconds: plan.deadline.as_secs() };
                 return (Outcome::Failed(error), answered);
@@ -139,8 +148,8 @@ async fn exchange(
     }
     headers::clean_response(&mut head.headers);
     let status = head.status;
-    let mut relayed = 0;
-    let relay = relay(plan.long_running, head, end, &mut receiver, reply, drain, &mut relayed);
+    traffic.header = Some(begun.elapsed());
+    let relay = relay(plan.long_running, head, end, &mut receiver, reply, drain, &mut traffic.sent);
     let result = {
         let mut relay = pin!(relay);
         loop {
@@ -156,9 +165,9 @@ async fn exchange(
         }
     };
     let outcome = match result {
-        Ok(()) => Outcome::Done(status, relayed),
-        Err(End::Gone(gone)) => Outcome::CallerGone(Some(status), relayed, gone),
-        Err(End::Upstream(error)) => Outcome::CutShort(status, relayed, error),
+        Ok(()) => Outcome::Done(status),
+        Err(End::Gone(gone)) => Outcome::CallerGone(Some(status), gone),
+        Err(End::Upstream(error)) => Outcome::CutShort(status, error),
     };
     (outcome, true)
 }
@@ -216,7 +225,7 @@ async fn relay(
     receiver: &mut Receiver,
     reply: &mut Reply,
     drain: &CancellationToken,
-    relayed: &mut u64,
+    sent: &mut u64,
 ) -> Result<(), End> {
     reply.head(head, end).await.map_err(End::Gone)?;
     if end {
@@ -236,7 +245,7 @@ async fn relay(
         match part {
             Some(data) => {
                 at_line_end = data.last() == Some(&b'\n');
-                *relayed += data.len() as u64;
+                *sent += data.len() as u64;
                 reply.data(data).await.map_err(End::Gone)?;
             }
             None => break,

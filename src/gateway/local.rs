@@ -13,11 +13,11 @@ const LONGEST_AUDIT_ID: usize = 64;
 pub(super) async fn write(
     answer: Answer,
     method: &Method,
-    audit_id: Option<HeaderValue>,
+    audit_id: &HeaderValue,
     reply: &mut Reply,
 ) -> Result<(), Gone> {
     let (mut head, body) = answer.into_parts();
-    finish(&mut head.headers, audit_id.as_ref());
+    finish(&mut head.headers, Some(audit_id));
     let bodiless = matches!(head.status.as_u16(), 204 | 304);
     if !bodiless && !head.headers.contains_key(header::CONTENT_LENGTH) {
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));

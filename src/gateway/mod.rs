@@ -9,6 +9,7 @@ mod failure;
 mod forward;
 mod headers;
 mod local;
+mod record;
 mod replay;
 mod request;
 mod route;

@@ -19,6 +19,11 @@ impl Replay {
         Self { body, kept: Vec::new(), size: 0, ended: false }
     }
 
+    /// Bytes read so far.
+    pub(super) fn size(&self) -> u64 {
+        self.size as u64
+    }
+
     /// Whether everything that was read so far is still here.
     pub(super) fn is_whole(&self) -> bool {
         self.size <= KEPT

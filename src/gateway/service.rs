@@ -18,12 +18,13 @@ use crate::authz::WorkerAuthorizer;
 use crate::clusters::{Cluster, Tables};
 use crate::exchange::{Exchanger, Identity};
 use crate::model::{AUDIT_ID, Answer, Reason, RequestInfo, Status, User};
-use crate::telemetry::{Record, Recorder};
+use crate::telemetry::{Metrics, Target};
 use crate::upstream::Worker;
 
 use super::client::{self, Body, Reply};
 use super::forward::{Outcome, Plan, forward};
-use super::route::{Route, decode, is_long_running, route};
+use super::record::Progress;
+use super::route::{BadPath, Route, decode, is_long_running, route};
 use super::{failure, headers, local, request};
 
 /// The resource that is authorized when somebody goes to a cluster.
@@ -51,7 +52,7 @@ pub struct Parts {
     /// Health, metrics, version.
     pub operations: Arc<Operations>,
     /// Where every request leaves its record.
-    pub recorder: Recorder,
+    pub metrics: Metrics,
     /// What the operator chose.
     pub options: Options,
 }
@@ -124,10 +125,11 @@ impl Gateway {
 
     /// Answers what could not be read as a request.
     pub async fn refuse_h1(&self, session: HttpSession) {
-        let (_, mut reply, _) = client::h1_unread(session);
+        let mut reply = client::h1_unread(session);
         let status = Status::new(Reason::BadRequest, "the request is not valid HTTP/1.1");
+        let audit_id = local::audit_id(&HeaderMap::new());
         // Nobody may be there any more.
-        let _ = local::write(Answer::from(&status), &Method::GET, None, &mut reply).await;
+        let _ = local::write(Answer::from(&status), &Method::GET, &audit_id, &mut reply).await;
         reply.abort().await;
     }
 
@@ -139,66 +141,64 @@ impl Gateway {
         caller: &Caller,
     ) {
         let audit_id = local::audit_id(&parts.headers);
-        let mut record = self.parts.recorder.begin(&parts.method, &audit_id);
-        let decision = self.decide(&mut parts, &mut body, caller, &audit_id, &mut record).await;
-        let (method, audit_id) = (parts.method, Some(audit_id));
-        match decision {
-            Ok(Decision::Answer(answer)) => {
-                record.code(answer.status());
-                record.sent(answer.body().len() as u64);
-                if let Err(gone) = local::write(answer, &method, audit_id, &mut reply).await {
-                    record.gone(&gone);
-                }
-            }
-            Err(status) => {
-                record.code(status.code());
-                if let Err(gone) = local::write(Answer::from(&status), &method, audit_id, &mut reply).await {
-                    record.gone(&gone);
-                }
-            }
+        let mut progress = Progress::begin(caller.peer);
+        let decision = self.decide(&mut parts, &mut body, caller, &audit_id, &mut progress).await;
+        let answer = match decision {
+            Ok(Decision::Answer(answer)) => Some(answer),
             Ok(Decision::Forward { cluster, plan }) => {
-                let outcome = forward(plan, body, &mut reply, &caller.drain).await;
-                let status = match outcome {
-                    Outcome::Done(code, bytes) => {
-                        record.code(code);
-                        record.sent(bytes);
-                        None
-                    }
-                    Outcome::CallerGone(code, bytes, gone) => {
-                        if let Some(code) = code {
-                            record.code(code);
-                        }
-                        record.sent(bytes);
-                        record.gone(&gone);
-                        None
-                    }
-                    Outcome::CutShort(code, bytes, error) => {
-                        record.code(code);
-                        record.sent(bytes);
-                        record.upstream_failed(&cluster.name, &error);
-                        reply.abort().await;
-                        None
-                    }
-                    Outcome::CredentialRefused => {
-                        record.credential_refused(&cluster.name);
-                        Some(failure::credential_refused(&cluster.name))
-                    }
-                    Outcome::Failed(error) => {
-                        record.upstream_failed(&cluster.name, &error);
-                        Some(failure::unreachable(&cluster.name, &error))
-                    }
-                };
-                if let Some(status) = status {
-                    record.code(status.code());
-                    if let Err(gone) =
-                        local::write(Answer::from(&status), &method, audit_id, &mut reply).await
-                    {
-                        record.gone(&gone);
-                    }
-                }
+                self.forward(&cluster, plan, body, &mut reply, caller, &mut progress).await
+            }
+            Err(status) => Some(Answer::from(&status)),
+        };
+        if let Some(answer) = answer {
+            progress.code(answer.status());
+            if let Err(gone) = local::write(answer, &parts.method, &audit_id, &mut reply).await {
+                progress.gone(&gone);
             }
         }
-        record.end();
+        progress.end(&self.parts.metrics, &parts.method, parts.uri.path(), &audit_id);
+    }
+
+    /// Sends a request to its cluster. Gives what is to be answered when the cluster has not answered it.
+    async fn forward(
+        &self,
+        cluster: &Cluster,
+        plan: Plan,
+        body: Body,
+        reply: &mut Reply,
+        caller: &Caller,
+        progress: &mut Progress,
+    ) -> Option<Answer> {
+        let (outcome, traffic) = forward(plan, body, reply, &caller.drain).await;
+        progress.traffic(traffic);
+        match outcome {
+            Outcome::Done(code) => {
+                progress.code(code);
+                None
+            }
+            Outcome::CallerGone(code, gone) => {
+                if let Some(code) = code {
+                    progress.code(code);
+                }
+                progress.gone(&gone);
+                reply.abort().await;
+                None
+            }
+            Outcome::CutShort(code, error) => {
+                progress.code(code);
+                progress.failed(&error);
+                reply.abort().await;
+                None
+            }
+            Outcome::CredentialRefused => {
+                progress.credential_refused();
+                Some(Answer::from(&failure::credential_refused(&cluster.name)))
+            }
+            Outcome::Failed(error) => {
+                progress.failed(&error);
+                Some(Answer::from(&failure::unreachable(&cluster.name, &error)))
+            }
+        }
     }
 
     async fn decide(
@@ -207,7 +207,7 @@ impl Gateway {
         body: &mut Body,
         caller: &Caller,
         audit_id: &HeaderValue,
-        record: &mut Record<'_>,
+        progress: &mut Progress,
     ) -> Result<Decision, Status> {
         if headers::has_ambiguous_length(&parts.headers) {
             return Err(Status::new(
@@ -216,33 +216,36 @@ impl Gateway {
             ));
         }
         let user = self.authenticate(&parts.headers, caller).await?;
-        record.user(&user);
+        progress.user(&user);
         if parts.method == Method::CONNECT {
             return Err(Status::new(
                 Reason::MethodNotAllowed,
                 "CONNECT is not served, extended CONNECT neither: open WebSockets by an HTTP/1.1 upgrade",
             ));
         }
-        let bad_path = |error: super::route::BadPath| Status::new(Reason::BadRequest, error.to_string());
+        let bad_path = |error: BadPath| Status::new(Reason::BadRequest, error.to_string());
         let path = decode(parts.uri.path()).map_err(bad_path)?;
         let info = RequestInfo::parse(&parts.method, &path, parts.uri.query());
-        record.request(&info);
         let Route::Proxy { cluster, rest } = route(&parts.uri, &self.parts.options.group).map_err(bad_path)?
         else {
+            if Operations::is_path(&path) {
+                progress.target(Target::Operations);
+            }
             self.authorize(&user, &info).await?;
             return Ok(Decision::Answer(self.answer(&parts.method, &path, parts)));
         };
+        progress.target(Target::Proxy);
         self.authorize(&user, &info).await?;
         // From here on the request sees this generation of the cluster only.
         let Some(cluster) = self.parts.tables.get(&cluster) else {
             return Err(Status::object_not_found(&self.parts.options.group, RESOURCE, &cluster));
         };
-        record.cluster(&cluster.name);
+        progress.cluster(&cluster);
         let query = parts.uri.query();
         let target = decode(rest).map_err(bad_path)?;
         let target = if target.is_empty() { "/".into() } else { target };
         let asked = RequestInfo::parse(&parts.method, &target, query);
-        record.proxied(&asked);
+        progress.asked(&asked);
         if self.parts.options.authorize_proxy_subpath {
             let allowed = self.parts.authorizer.authorize_subpath(&user, &parts.method, &target, query);
             allowed.await.map_err(|denied| denied.status())?;

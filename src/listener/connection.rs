@@ -38,9 +38,8 @@ pub(super) async fn serve(
         Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
     };
     let session = stream.get_ref().1;
-    let chain = session.peer_certificates().filter(|chain| !chain.is_empty()).map(|chain| {
-        let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        ClientChain::new(chain)
+    let chain = session.peer_certificates().and_then(|chain| {
+        ClientChain::new(chain.iter().map(|certificate| certificate.clone().into_owned()).collect())
     });
     let is_h2 = session.alpn_protocol() == Some(b"h2");
     let caller = Arc::new(Caller { peer, chain, drain });
