@@ -2,6 +2,7 @@
 //! ARCHITECTURE.md.
 
 pub mod authn;
+pub mod authz;
 pub mod clusters;
 pub mod model;
 pub mod reviews;
