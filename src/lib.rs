@@ -4,6 +4,7 @@
 pub mod authn;
 pub mod authz;
 pub mod clusters;
+pub mod exchange;
 pub mod model;
 pub mod reviews;
 pub mod tls;
