@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::percent_decode_str;
 
 use crate::model::{Recent, User};
 
@@ -151,7 +150,7 @@ impl<'a> Seen<'a> {
         };
         let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, key, value) in self.extra() {
-            extra.entry(extra_key(key)).or_default().push(text(value, name.as_str())?);
+            extra.entry(User::extra_key(key)).or_default().push(text(value, name.as_str())?);
         }
         Ok(in_authenticated(User {
             name: text(self.name, "of the user's name")?,
@@ -176,18 +175,6 @@ fn first<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Option<&'a HeaderV
 fn copy(value: &HeaderValue) -> HeaderValue {
     // A value's bytes are a value.
     HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
-}
-
-/// `%` and two digits is a byte; what is not well-formed is taken as it stands, as Go's `unescapeExtraKey` does.
-fn extra_key(key: &str) -> String {
-    let well_formed = key
-        .split('%')
-        .skip(1)
-        .all(|rest| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
-    match well_formed.then(|| percent_decode_str(key).decode_utf8()) {
-        Some(Ok(decoded)) => decoded.into_owned(),
-        Some(Err(_)) | None => key.to_owned(),
-    }
 }
 
 #[cfg(test)]

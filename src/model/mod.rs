@@ -14,4 +14,4 @@ pub use cluster_name::{ClusterName, InvalidClusterName};
 pub use recent::Recent;
 pub use request_info::RequestInfo;
 pub use status::{Cause, Details, Reason, Status};
-pub use user::{AUTHENTICATED_GROUP, SYSTEM_MASTERS, User};
+pub use user::{ANONYMOUS, AUTHENTICATED_GROUP, SYSTEM_MASTERS, UNAUTHENTICATED_GROUP, User};

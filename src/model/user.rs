@@ -2,6 +2,10 @@ use std::collections::BTreeMap;
 
 /// The group that every caller is in who is not anonymous.
 pub const AUTHENTICATED_GROUP: &str = "system:authenticated";
+/// The group of callers who show nothing.
+pub const UNAUTHENTICATED_GROUP: &str = "system:unauthenticated";
+/// The name of callers who show nothing.
+pub const ANONYMOUS: &str = "system:anonymous";
 /// The group to which a Kubernetes apiserver refuses nothing.
 pub const SYSTEM_MASTERS: &str = "system:masters";
 
@@ -27,5 +31,36 @@ impl User {
     /// Whether the user is a member of the group.
     pub fn is_in(&self, group: &str) -> bool {
         self.groups.iter().any(|own| own == group)
+    }
+
+    /// The key of an extra out of what follows `X-Remote-Extra-` or `Impersonate-Extra-` in a header's name: `%` and
+    /// two digits is a byte; what is not well-formed is taken as it stands, as k8s.io/apiserver does.
+    pub fn extra_key(encoded: &str) -> String {
+        let well_formed = encoded.split('%').skip(1).all(|rest| {
+            rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        });
+        match well_formed.then(|| percent_encoding::percent_decode_str(encoded).decode_utf8()) {
+            Some(Ok(decoded)) => decoded.into_owned(),
+            Some(Err(_)) | None => encoded.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_keys_are_decoded_where_that_is_possible() {
+        for (encoded, key) in [
+            ("scopes", "scopes"),
+            ("acme.com%2fproject", "acme.com/project"),
+            ("%25", "%"),
+            ("a%2", "a%2"),
+            ("a%zz%2f", "a%zz%2f"),
+            ("%ff", "%ff"),
+        ] {
+            assert_eq!(User::extra_key(encoded), key);
+        }
     }
 }

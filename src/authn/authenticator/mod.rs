@@ -5,14 +5,11 @@ use http::HeaderMap;
 use rustls::pki_types::UnixTime;
 use tokio::runtime::Handle;
 
-use crate::model::{AUTHENTICATED_GROUP, User};
+use crate::model::{ANONYMOUS, AUTHENTICATED_GROUP, UNAUTHENTICATED_GROUP, User};
 
 use super::request_header::Identities;
 use super::tokens::{Tokens, WorkerTokens};
 use super::{AuthnError, ChainError, ClientChain, HubConfigs, Metrics, Refusal, TokenReviewer, bearer};
-
-const ANONYMOUS: &str = "system:anonymous";
-const UNAUTHENTICATED_GROUP: &str = "system:unauthenticated";
 
 /// Says who calls. Shared by all workers; each takes a [`WorkerAuthenticator`] of its own.
 #[derive(Clone)]
