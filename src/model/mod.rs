@@ -4,12 +4,14 @@
 
 mod answer;
 mod cluster_name;
+mod group_name;
 mod request_info;
 mod status;
 mod user;
 
 pub use answer::{AUDIT_ID, Answer, answer, finish};
 pub use cluster_name::{ClusterName, InvalidClusterName};
+pub use group_name::{GroupName, InvalidGroupName};
 pub use request_info::RequestInfo;
 pub use status::{Cause, Details, Reason, Status};
 pub use user::{AUTHENTICATED_GROUP, SYSTEM_MASTERS, User};
