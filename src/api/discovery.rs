@@ -1,7 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::config::GroupName;
-use crate::model::{Answer, Status};
+use crate::model::{Answer, GroupName, Status};
 
 use super::document::Document;
 use super::{Request, VERSION, negotiation};

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::clusters::{Cluster, EndpointType};
-use crate::config::GroupName;
+use crate::model::GroupName;
 
 use super::VERSION;
 

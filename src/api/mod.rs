@@ -19,8 +19,7 @@ mod table;
 use http::{HeaderMap, Method};
 
 use crate::clusters::Table;
-use crate::config::GroupName;
-use crate::model::Answer;
+use crate::model::{Answer, GroupName};
 
 use discovery::Discovery;
 use openapi::OpenApi;

@@ -1,8 +1,7 @@
 use http::header::ACCEPT;
 use serde_json::{Map, Value, json};
 
-use crate::config::GroupName;
-use crate::model::{Answer, Status};
+use crate::model::{Answer, GroupName, Status};
 
 use super::document::Document;
 use super::{Request, VERSION, negotiation};

@@ -6,8 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::clusters::Cluster;
-use crate::config::GroupName;
-use crate::model::{Reason, Status};
+use crate::model::{GroupName, Reason, Status};
 
 use super::gateway::{self, ObjectMeta};
 use super::query::Query;

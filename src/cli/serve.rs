@@ -12,7 +12,7 @@ pub(super) fn run(config: Config) -> ExitCode {
     if let Err(error) = config.check_files() {
         return refuse(&error);
     }
-    logging::init(&config.logging);
+    logging::init(config.logging.options());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = config.runtime.workers(), "starting");
     for warning in &config.warnings {
         tracing::warn!(flag = warning.flag(), meaning = warning.meaning(), "flag not used");
@@ -20,5 +20,9 @@ pub(super) fn run(config: Config) -> ExitCode {
     match app::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(app::Error::Config(error)) => refuse(&error),
+        Err(error) => {
+            tracing::error!(%error, "the gateway cannot go on");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use crate::exchange::Rules;
 use crate::model::ClusterName;
+use crate::telemetry::ClusterSeries;
 use crate::upstream::Upstream;
 
 /// One cluster as of one generation of its Secret: what our API shows of it, and what a request needs to reach it.
@@ -23,6 +25,10 @@ pub struct Cluster {
     /// What is wrong with the latest Secret, for people to read: `access` may still be there, as that of an earlier
     /// one, or because the Secret can be used but is likely to be refused (an expired certificate).
     pub problem: Option<String>,
+    /// Its own rules of who callers are there, when its Secret has any; or why they cannot be followed.
+    pub rules: Result<Option<Arc<Rules>>, String>,
+    /// Its metrics.
+    pub series: Arc<ClusterSeries>,
 }
 
 /// What a Secret says about itself.

@@ -7,11 +7,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::credentials::{ClientCertificate, Validity, bearer};
+use crate::exchange::Rules;
+use crate::telemetry;
 use crate::upstream::{Network, Scheme, Trust, Upstream, UpstreamSpec};
 
 use super::fingerprint::Fingerprint;
 use super::secret::{Credential, Reading, Recipe};
-use super::{Access, Cluster, Unusable};
+use super::{Access, Cluster, Metadata, Unusable};
 
 /// How Secrets are read.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct Options {
     pub require_ca: bool,
     /// How servers are reached.
     pub network: Network,
+    /// Where clusters' metrics are made.
+    pub telemetry: telemetry::Metrics,
 }
 
 /// A cluster made of a Secret, and what is needed to see what the next version of the Secret changes.
@@ -71,7 +75,11 @@ pub(super) fn compile(
             }
         }
     };
+    let rules = rules(&reading.metadata, options);
+    let problem = problem.or_else(|| rules.as_ref().err().cloned());
     let cluster = Cluster {
+        series: options.telemetry.cluster(&reading.name),
+        rules,
         name: reading.name,
         metadata: reading.metadata,
         spec: reading.spec,
@@ -104,6 +112,10 @@ impl Options {
 
     pub(super) fn endpoint_type_label(&self) -> String {
         format!("{}/cluster-endpoint-type", self.group)
+    }
+
+    fn rules_annotation(&self) -> String {
+        format!("{}/cluster-gateway-proxy-configuration", self.group)
     }
 
     pub(super) fn healthy_annotation(&self) -> String {
@@ -151,6 +163,19 @@ fn access(
             .map_err(Unusable::Upstream)?;
     let access = Access { upstream: Arc::new(upstream), authorization, verified };
     Ok((Arc::new(access), Origin { fingerprint, validity }))
+}
+
+/// The cluster's own identity rules. Ones that cannot be read are an error only for those who would be exchanged by
+/// them.
+fn rules(metadata: &Metadata, options: &Options) -> Result<Option<Arc<Rules>>, String> {
+    let annotation = options.rules_annotation();
+    let Some(text) = metadata.annotations.get(&annotation) else {
+        return Ok(None);
+    };
+    match Rules::parse(text) {
+        Ok(rules) => Ok(Some(Arc::new(rules))),
+        Err(error) => Err(format!("annotation {annotation}: {error}")),
+    }
 }
 
 /// The certificates of a bundle. Text between them is allowed (openssl writes some), but one that cannot be used

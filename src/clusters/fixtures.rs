@@ -11,8 +11,10 @@ use rcgen::{CertificateParams, KeyPair};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use prometheus::Registry;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::telemetry;
 use crate::upstream::{Network, Resolver};
 
 use super::Options;
@@ -29,6 +31,7 @@ pub(super) fn options() -> Options {
             connect_timeout: Duration::from_secs(1),
             resolver: Resolver::new(runtime()),
         },
+        telemetry: telemetry::Metrics::new(&Registry::new()).unwrap(),
     }
 }
 

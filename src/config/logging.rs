@@ -1,4 +1,6 @@
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use crate::telemetry::logging::{Level, LogFormat, Options};
 
 use super::values;
 
@@ -8,7 +10,7 @@ use super::values;
 pub struct Logging {
     /// Form of log lines
     #[arg(long, alias = "logging-format", value_name = "FORMAT", default_value = "text")]
-    pub log_format: LogFormat,
+    log_format: LogFormat,
     /// What to log; when not given -v decides
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
@@ -27,55 +29,14 @@ pub struct Logging {
     access_log: Option<bool>,
 }
 
-/// `--log-format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// `--log-level`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Level {
-    /// What needs somebody now.
-    Error,
-    /// What somebody should look at.
-    Warn,
-    /// What happened.
-    Info,
-    /// Why.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
 impl Logging {
-    /// The level in force.
-    pub fn level(&self) -> Level {
-        self.log_level.unwrap_or(match self.verbosity {
+    /// What is in force.
+    pub fn options(&self) -> Options {
+        let level = self.log_level.unwrap_or(match self.verbosity {
             ..=4 => Level::Info,
             5..=7 => Level::Debug,
             8.. => Level::Trace,
-        })
-    }
-
-    /// Whether every request is logged.
-    pub fn access_log(&self) -> bool {
-        self.access_log.unwrap_or(self.verbosity >= 3)
-    }
-}
-
-impl Level {
-    /// As `tracing_subscriber`'s filters spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
+        });
+        Options { format: self.log_format, level, access_log: self.access_log.unwrap_or(self.verbosity >= 3) }
     }
 }

@@ -24,11 +24,11 @@ use clap::{ArgMatches, Args, FromArgMatches};
 
 pub use authentication::{Authentication, RequestHeader};
 pub use authorization::Authorization;
-pub use clusters::{Clusters, GroupName, InvalidGroupName};
+pub use clusters::Clusters;
 pub use error::Error;
 pub use gates::Gates;
 pub use hub::Hub;
-pub use logging::{Level, LogFormat, Logging};
+pub use logging::Logging;
 pub use runtime::Runtime;
 pub use serving::{Serving, TlsVersion};
 pub use tunnel::Tunnel;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::telemetry::logging::{Level, Options};
+
 use super::*;
 
 fn parse(arguments: &[&str]) -> Result<Config, Error> {
@@ -125,7 +127,7 @@ fn every_flag_that_deployments_use_is_taken() {
     assert!(config.authorization.authorize_proxy_subpath && config.authentication.authentication_skip_lookup);
     assert_eq!(config.runtime.shutdown_delay_duration, Duration::from_secs(90));
     assert_eq!(config.serving.tls_min_version, TlsVersion::Tls13);
-    assert!(config.logging.access_log());
+    assert!(config.logging.options().access_log);
     assert_eq!(config.warnings.len(), 6, "{:?}", config.warnings);
 }
 
@@ -155,7 +157,24 @@ fn flags_of_the_generic_apiserver_are_taken_with_a_word_about_them() {
 fn the_last_of_two_values_wins() {
     let config =
         parse(&["--secure-port=1", "--secure-port=2", "--access-log", "--access-log=false"]).unwrap();
-    assert_eq!((config.serving.secure_port, config.logging.access_log()), (2, false));
+    assert_eq!((config.serving.secure_port, config.logging.options().access_log), (2, false));
+}
+
+#[test]
+fn verbosity_is_kubernetes_and_can_be_overruled() {
+    let options = |arguments: &[&str]| parse(arguments).unwrap().logging.options();
+    for (arguments, level, access_log) in [
+        (&[][..], Level::Info, false),
+        (&["-v", "2"], Level::Info, false),
+        (&["--v=3"], Level::Info, true),
+        (&["-v=5"], Level::Debug, true),
+        (&["-v8", "--access-log=false"], Level::Trace, false),
+        (&["-v=9", "--log-level=warn"], Level::Warn, true),
+        (&["--access-log"], Level::Info, true),
+    ] {
+        let Options { level: actual, access_log: access, .. } = options(arguments);
+        assert_eq!((actual, access), (level, access_log), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -87,6 +87,11 @@ impl Exchanger {
 }
 
 impl WorkerExchanger {
+    /// Whether callers are exchanged at all: always, or because this one asks for it.
+    pub fn is_on(&self, asked: bool) -> bool {
+        self.shared.always || asked
+    }
+
     /// Who the user is on the cluster. `rules` are the cluster's own, `asked` says that the request has
     /// `?impersonate=true`, which asks for what the gate does for all.
     pub fn identity(

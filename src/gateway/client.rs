@@ -1,5 +1,5 @@
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,7 +21,7 @@ const WRITE_WITHIN: Duration = Duration::from_secs(60);
 
 /// The caller can no longer be served. Nothing is to be answered.
 #[derive(Debug, Clone, Error)]
-pub enum Gone {
+pub(super) enum Gone {
     /// The stream was reset or the connection has ended.
     #[error("the caller left")]
     Left,
@@ -34,7 +34,7 @@ pub enum Gone {
 }
 
 /// A request's body on its way in.
-pub struct Body(Incoming);
+pub(super) struct Body(Incoming);
 
 enum Incoming {
     H2(RecvStream),
@@ -42,7 +42,7 @@ enum Incoming {
 }
 
 /// Where the response goes. Dropped before the end it tells the caller that the response is not complete.
-pub struct Reply(Outgoing);
+pub(super) struct Reply(Outgoing);
 
 enum Outgoing {
     H2Head(SendResponse<Bytes>),
@@ -134,16 +134,18 @@ impl Shared {
 
 impl Body {
     /// Whether there is none.
-    pub fn is_empty(&mut self) -> bool {
+    pub(super) fn is_empty(&mut self) -> bool {
         match &mut self.0 {
             Incoming::H2(body) => body.is_end_stream(),
             // Nobody else has the session before the first byte is read.
-            Incoming::H1(shared) => shared.session.try_lock().is_ok_and(|mut session| session.is_body_empty()),
+            Incoming::H1(shared) => {
+                shared.session.try_lock().is_ok_and(|mut session| session.is_body_empty())
+            }
         }
     }
 
     /// The next part; none at the end. Cancel safe.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Gone> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Gone> {
         match &mut self.0 {
             Incoming::H2(body) => match body.data().await {
                 Some(Ok(data)) => {
@@ -164,7 +166,7 @@ impl Body {
     }
 
     /// Resolves when the caller leaves, after the end of the body, where reading is how one finds out.
-    pub async fn left(&mut self) -> Gone {
+    pub(super) async fn left(&mut self) -> Gone {
         match &mut self.0 {
             Incoming::H2(_) => std::future::pending().await,
             Incoming::H1(shared) => loop {
@@ -178,7 +180,7 @@ impl Body {
 
 impl Reply {
     /// Resolves when the caller leaves, where writing is how one finds out. Cancel safe.
-    pub async fn left(&mut self) -> Gone {
+    pub(super) async fn left(&mut self) -> Gone {
         match &mut self.0 {
             Outgoing::H2Head(respond) => {
                 let _ = poll_fn(|context| respond.poll_reset(context)).await;
@@ -193,7 +195,7 @@ impl Reply {
     }
 
     /// Passes a 1xx header on.
-    pub async fn inform(&mut self, response: Response<()>) -> Result<(), Gone> {
+    pub(super) async fn inform(&mut self, response: Response<()>) -> Result<(), Gone> {
         match &mut self.0 {
             Outgoing::H2Head(respond) => respond.send_informational(response).map_err(|_| Gone::Left),
             Outgoing::H1(shared) if shared.version == Version::HTTP_11 => {
@@ -205,7 +207,7 @@ impl Reply {
     }
 
     /// Writes the header. `end`: nothing follows.
-    pub async fn head(&mut self, mut head: response::Parts, end: bool) -> Result<(), Gone> {
+    pub(super) async fn head(&mut self, mut head: response::Parts, end: bool) -> Result<(), Gone> {
         match std::mem::replace(&mut self.0, Outgoing::Done) {
             Outgoing::H2Head(mut respond) => {
                 head.version = Version::HTTP_2;
@@ -235,7 +237,7 @@ impl Reply {
     }
 
     /// Writes a part of the body, when the caller takes it.
-    pub async fn data(&mut self, mut data: Bytes) -> Result<(), Gone> {
+    pub(super) async fn data(&mut self, mut data: Bytes) -> Result<(), Gone> {
         match &mut self.0 {
             Outgoing::H2Body(stream) => {
                 while !data.is_empty() {
@@ -262,7 +264,7 @@ impl Reply {
     }
 
     /// Ends the response.
-    pub async fn finish(&mut self) -> Result<(), Gone> {
+    pub(super) async fn finish(&mut self) -> Result<(), Gone> {
         match std::mem::replace(&mut self.0, Outgoing::Done) {
             Outgoing::H2Body(mut stream) => stream.send_data(Bytes::new(), true).map_err(|_| Gone::Left),
             Outgoing::H1(shared) => {
@@ -274,7 +276,7 @@ impl Reply {
 
     /// Ends the response with trailers. HTTP/1 callers get none: pingora's session cannot write them, and RFC 9110
     /// section 6.5.1 lets a proxy drop them.
-    pub async fn trailers(&mut self, trailers: HeaderMap) -> Result<(), Gone> {
+    pub(super) async fn trailers(&mut self, trailers: HeaderMap) -> Result<(), Gone> {
         match std::mem::replace(&mut self.0, Outgoing::Done) {
             Outgoing::H2Body(mut stream) => stream.send_trailers(trailers).map_err(|_| Gone::Left),
             other => {
@@ -285,7 +287,7 @@ impl Reply {
     }
 
     /// Ends the response in a way that nobody takes for its end.
-    pub async fn abort(&mut self) {
+    pub(super) async fn abort(&mut self) {
         match std::mem::replace(&mut self.0, Outgoing::Done) {
             Outgoing::H2Head(mut respond) => respond.send_reset(h2::Reason::INTERNAL_ERROR),
             Outgoing::H2Body(mut stream) => stream.send_reset(h2::Reason::INTERNAL_ERROR),
@@ -325,4 +327,3 @@ impl Gone {
         }
     }
 }
-

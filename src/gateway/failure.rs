@@ -37,8 +37,5 @@ pub(super) fn credential_refused(cluster: &ClusterName) -> Status {
 
 /// The cluster is known, but its Secret cannot be used.
 pub(super) fn not_usable(cluster: &ClusterName, why: &str) -> Status {
-    Status::new(
-        Reason::ServiceUnavailable,
-        format!("cluster {:?} cannot be used: {why}", cluster.as_str()),
-    )
+    Status::new(Reason::ServiceUnavailable, format!("cluster {:?} cannot be used: {why}", cluster.as_str()))
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::upstream::{Head, Receiver, Sender, Upstream, UpstreamError, Worker};
 
-use super::client::{Reply, Body, Gone};
+use super::client::{Body, Gone, Reply};
 use super::headers;
 use super::record::Traffic;
 use super::replay::Replay;
@@ -179,11 +179,7 @@ enum End {
 
 /// Sends the body and gives it back once it is sent or the cluster takes no more of it: what the cluster has to say
 /// about that comes as its answer.
-async fn send<'a>(
-    bodiless: bool,
-    sender: &mut Sender,
-    body: &'a mut Replay,
-) -> Result<&'a mut Replay, Gone> {
+async fn send<'a>(bodiless: bool, sender: &mut Sender, body: &'a mut Replay) -> Result<&'a mut Replay, Gone> {
     let mut position = 0;
     if bodiless {
         return Ok(body);

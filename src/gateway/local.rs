@@ -1,5 +1,5 @@
-use http::header::{self, HeaderMap, HeaderValue};
 use http::Method;
+use http::header::{self, HeaderMap, HeaderValue};
 use uuid::Uuid;
 
 use crate::model::{AUDIT_ID, Answer, finish};

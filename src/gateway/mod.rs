@@ -15,5 +15,4 @@ mod request;
 mod route;
 mod service;
 
-pub use client::Gone;
 pub use service::{Caller, Gateway, Options, Parts};

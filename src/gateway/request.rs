@@ -23,8 +23,7 @@ pub(super) fn target(endpoint: &Endpoint, rest: &str, query: Option<&str>) -> Re
         EndpointScheme::Http => Scheme::HTTP,
     });
     let bad = |what: &str| Status::new(Reason::BadRequest, format!("the {what} cannot be sent to a cluster"));
-    parts.authority =
-        Some(Authority::try_from(endpoint.authority()).map_err(|_| bad("cluster's endpoint"))?);
+    parts.authority = Some(Authority::try_from(endpoint.authority()).map_err(|_| bad("cluster's endpoint"))?);
     parts.path_and_query =
         Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(path)).map_err(|_| bad("path"))?);
     Uri::from_parts(parts).map_err(|_| bad("path"))
@@ -49,4 +48,3 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
             })
         })
 }
-

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use http::{Method, Uri};
+use http::Uri;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
@@ -79,19 +79,6 @@ pub(super) fn is_long_running(info: &RequestInfo<'_>, query: Option<&str>) -> bo
         || query.is_some_and(|query| info.verb == "get" && follow(query))
 }
 
-/// The verb of Kubernetes authorization for a proxied request.
-pub(super) fn proxy_verb(method: &Method) -> &'static str {
-    match *method {
-        Method::POST => "create",
-        Method::GET | Method::HEAD => "get",
-        Method::PUT => "update",
-        Method::PATCH => "patch",
-        Method::DELETE => "delete",
-        // As kube-apiserver's RequestInfo: OPTIONS and the like have no verb, which only a rule for all verbs allows.
-        _ => "",
-    }
-}
-
 fn is_dot_segment(segment: &str) -> bool {
     if segment.len() > "%2e%2e".len() {
         return false;
@@ -101,6 +88,8 @@ fn is_dot_segment(segment: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
 
     const GROUP: &str = "cluster.core.oam.dev";

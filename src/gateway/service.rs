@@ -16,7 +16,7 @@ use crate::api::{self, Api};
 use crate::authn::{ClientChain, WorkerAuthenticator};
 use crate::authz::WorkerAuthorizer;
 use crate::clusters::{Cluster, Tables};
-use crate::exchange::{Exchanger, Identity};
+use crate::exchange::{Identity, WorkerExchanger};
 use crate::model::{AUDIT_ID, Answer, Reason, RequestInfo, Status, User};
 use crate::telemetry::{Metrics, Target};
 use crate::upstream::Worker;
@@ -44,13 +44,13 @@ pub struct Parts {
     /// May they.
     pub authorizer: WorkerAuthorizer,
     /// Who they are on a cluster.
-    pub exchanger: Exchanger,
+    pub exchanger: WorkerExchanger,
     /// The clusters.
     pub tables: Tables,
     /// Our own API.
     pub api: Arc<Api>,
     /// Health, metrics, version.
-    pub operations: Arc<Operations>,
+    pub operations: Operations,
     /// Where every request leaves its record.
     pub metrics: Metrics,
     /// What the operator chose.
@@ -64,8 +64,6 @@ pub struct Options {
     pub group: Arc<str>,
     /// For a cluster to begin its answer, unless the request is long running.
     pub request_timeout: Duration,
-    /// What clusters see as User-Agent instead of the caller's.
-    pub user_agent: Option<HeaderValue>,
     /// `--authorize-proxy-subpath`: callers must also be allowed, by the hub, what they ask of the cluster.
     pub authorize_proxy_subpath: bool,
 }
@@ -226,7 +224,8 @@ impl Gateway {
         let bad_path = |error: BadPath| Status::new(Reason::BadRequest, error.to_string());
         let path = decode(parts.uri.path()).map_err(bad_path)?;
         let info = RequestInfo::parse(&parts.method, &path, parts.uri.query());
-        let Route::Proxy { cluster, rest } = route(&parts.uri, &self.parts.options.group).map_err(bad_path)?
+        let Route::Proxy { cluster, rest } =
+            route(&parts.uri, &self.parts.options.group).map_err(bad_path)?
         else {
             if Operations::is_path(&path) {
                 progress.target(Target::Operations);
@@ -252,7 +251,7 @@ impl Gateway {
         }
         let access = match &cluster.access {
             Ok(access) => Arc::clone(access),
-            Err(unusable) => return Err(failure::not_usable(&cluster.name, &unusable.to_string())),
+            Err(unusable) => return Err(failure::not_usable(&cluster.name, unusable)),
         };
         if request::is_upgrade(&parts.headers) {
             return Err(Status::new(
@@ -261,26 +260,19 @@ impl Gateway {
             ));
         }
         let long_running = is_long_running(&asked, query);
-        let identity = self
-            .parts
-            .exchanger
-            .exchange(&user, &cluster, query)
-            .map_err(|error| error.status())?;
+        let identity = self.identity(&user, &cluster, query)?;
         let uri = request::target(access.upstream.endpoint(), rest, query)?;
         let expects_continue = headers::expects_continue(&parts.headers);
         let mut headers = std::mem::take(&mut parts.headers);
         headers::clean_request(&mut headers, |name| self.parts.authenticator.is_identity_header(name));
         headers::forwarded_for(&mut headers, caller.peer.ip());
         headers.insert(AUDIT_ID, audit_id.clone());
-        if let Some(user_agent) = &self.parts.options.user_agent {
-            headers.insert(header::USER_AGENT, user_agent.clone());
-        }
         if let Some(authorization) = &access.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
         if let Identity::Impersonate(impersonation) = identity {
-            for (name, value) in impersonation {
-                headers.append(name, value);
+            for (name, value) in impersonation.iter() {
+                headers.append(name.clone(), value.clone());
             }
         }
         let plan = Plan {
@@ -303,6 +295,18 @@ impl Gateway {
             .await
             .map_err(|error| error.status())?;
         self.parts.authorizer.acting_as(user, headers).await.map_err(|denied| denied.status())
+    }
+
+    /// Who the caller is on the cluster.
+    fn identity(&self, user: &Arc<User>, cluster: &Cluster, query: Option<&str>) -> Result<Identity, Status> {
+        let exchanger = &self.parts.exchanger;
+        let asked = query.is_some_and(|query| query.split('&').any(|pair| pair == "impersonate=true"));
+        let rules = match &cluster.rules {
+            Ok(rules) => rules.as_deref(),
+            Err(why) if exchanger.is_on(asked) => return Err(failure::not_usable(&cluster.name, why)),
+            Err(_) => None,
+        };
+        exchanger.identity(user, cluster.name.as_str(), rules, asked).map_err(|error| error.status())
     }
 
     async fn authorize(&self, user: &Arc<User>, info: &RequestInfo<'_>) -> Result<(), Status> {

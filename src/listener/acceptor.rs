@@ -28,8 +28,8 @@ pub struct BindError {
 
 impl BindError {
     /// The system's words.
-    pub fn cause(&self) -> &io::Error {
-        &self.cause
+    pub fn into_cause(self) -> io::Error {
+        self.cause
     }
 }
 

@@ -154,4 +154,3 @@ impl GetSocketDigest for Coalesced {
 }
 
 impl Peek for Coalesced {}
-

@@ -4,6 +4,7 @@
 
 mod answer;
 mod cluster_name;
+mod group_name;
 mod recent;
 mod request_info;
 mod status;
@@ -11,6 +12,7 @@ mod user;
 
 pub use answer::{AUDIT_ID, Answer, answer, finish};
 pub use cluster_name::{ClusterName, InvalidClusterName};
+pub use group_name::{GroupName, InvalidGroupName};
 pub use recent::Recent;
 pub use request_info::RequestInfo;
 pub use status::{Cause, Details, Reason, Status};

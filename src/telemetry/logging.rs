@@ -2,23 +2,57 @@
 
 use std::io::stderr;
 
+use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
-
-use crate::config::{LogFormat, Logging};
 
 /// The target of the one event per request.
 pub const ACCESS: &str = "access";
 
+/// What is logged and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The form of lines.
+    pub format: LogFormat,
+    /// What is let through.
+    pub level: Level,
+    /// Whether every request has its line.
+    pub access_log: bool,
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `--log-level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Level {
+    /// What needs somebody now.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// What happened.
+    Info,
+    /// Why.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
 /// Begins logging for the whole process; records of the `log` crate are taken along. The first call wins.
-pub fn init(logging: &Logging) {
+pub fn init(options: Options) {
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter(logging)))
+        .with_env_filter(EnvFilter::new(filter(options)))
         .with_writer(stderr)
         .with_timer(SystemTime)
         .with_ansi(false);
     // An error means that somebody (a test, say) logs already, which is as good.
-    let _ = match logging.log_format {
+    let _ = match options.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
@@ -26,9 +60,9 @@ pub fn init(logging: &Logging) {
 
 /// What is let through. The libraries are one step quieter than we are: what they have to say about a single request
 /// is said by us with the cluster's name, and at their debug level some of them print headers.
-fn filter(logging: &Logging) -> String {
-    use crate::config::Level::{Debug, Error, Info, Trace, Warn};
-    let level = logging.level();
+fn filter(options: Options) -> String {
+    use Level::{Debug, Error, Info, Trace, Warn};
+    let level = options.level;
     let libraries = match level {
         Error => Error,
         Warn | Info | Debug => Warn,
@@ -39,40 +73,41 @@ fn filter(logging: &Logging) -> String {
         Error | Warn | Info | Debug => Error,
         Trace => Info,
     };
-    let access = if logging.access_log() { "info" } else { "off" };
+    let access = if options.access_log { "info" } else { "off" };
     let (own, libraries, pingora) = (level.as_str(), libraries.as_str(), pingora.as_str());
     format!(
         "{libraries},cluster_gateway={own},{ACCESS}={access},pingora={pingora},pingora_core={pingora},pingora_proxy={pingora}"
     )
 }
 
+impl Level {
+    /// As filters spell it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::{Args, Command, FromArgMatches};
-
     use super::*;
 
-    fn filter_of(arguments: &[&str]) -> String {
-        let matches = Logging::augment_args(Command::new("test"))
-            .get_matches_from(std::iter::once(&"test").chain(arguments).copied());
-        let filter = filter(&Logging::from_arg_matches(&matches).unwrap());
-        assert!(EnvFilter::try_new(&filter).is_ok(), "{filter}");
-        filter
-    }
-
     #[test]
-    fn requests_are_logged_when_asked_for_or_from_verbosity_3() {
-        assert!(filter_of(&[]).contains("access=off"));
-        assert!(filter_of(&["-v=3"]).contains("access=info"));
-        assert!(filter_of(&["--access-log"]).contains("access=info"));
-        assert!(filter_of(&["-v", "9", "--access-log=false"]).contains("access=off"));
-    }
-
-    #[test]
-    fn libraries_never_log_what_could_hold_a_header() {
-        for arguments in [&["-v=10"][..], &["--log-level=trace"]] {
-            let filter = filter_of(arguments);
-            assert!(filter.starts_with("info,cluster_gateway=trace,"), "{filter}");
+    fn filters_are_understood_and_quieter_for_libraries() {
+        for level in Level::value_variants() {
+            for access_log in [true, false] {
+                let filter = filter(Options { format: LogFormat::Text, level: *level, access_log });
+                assert!(EnvFilter::try_new(&filter).is_ok(), "{filter}");
+                assert_eq!(filter.contains("access=info"), access_log);
+                // At debug and below some libraries print headers.
+                let libraries = filter.split(',').next().unwrap();
+                assert!(["error", "warn", "info"].contains(&libraries), "{filter}");
+            }
         }
     }
 }

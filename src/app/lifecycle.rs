@@ -1,0 +1,150 @@
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin;
+use crate::authn::HubConfigError;
+use crate::config::{self, Config};
+use crate::listener::{Acceptor, Workers};
+use crate::tls::{self, ServingCertificate};
+
+use super::Error;
+use super::build::{Built, build};
+
+/// From the first listener to the last request.
+pub(super) async fn run(config: Config) -> Result<(), Error> {
+    let certificate = ServingCertificate::load(&config.serving.certificate_source())
+        .map_err(|error| config::Error::serving_certificate(&config.serving, error))?;
+    let acceptors = listen(&config)?;
+    let plain = listen_plain(&config).await?;
+    let mut signals = Signals::new()?;
+    let Built { gateways, operations, readiness, mut tasks } = build(&config, &certificate).await?;
+
+    let mut options = config.serving.tls()?;
+    options.http2 = !config.serving.disable_http2_serving;
+    let tls = Arc::new(tls::server_config(certificate, &options)?);
+    let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+    let (workers, threads) = Workers::start(gateways, &tls, &drain, &stop)?;
+    for acceptor in acceptors {
+        if let Ok(address) = acceptor.address() {
+            tracing::info!(%address, "serving");
+        }
+        let run = acceptor.run(workers.clone(), drain.clone());
+        tasks.spawn(async move {
+            run.await;
+            std::future::pending().await
+        });
+    }
+    if let Some(listener) = plain {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "serving operations in the clear");
+        }
+        tasks.spawn(async move {
+            admin::listen(listener, operations).await;
+            std::future::pending().await
+        });
+    }
+
+    let result = until_told(&mut signals, &mut tasks).await;
+    readiness.shut_down();
+    let delay = config.runtime.shutdown_delay_duration;
+    tracing::info!(?delay, drain_timeout = ?config.runtime.drain_timeout, "shutting down: not ready any more");
+    if result.is_ok() {
+        // Whoever sends requests here learns first that it should not.
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = signals.next() => {}
+        }
+    }
+    drain.cancel();
+    drained(threads, config.runtime.drain_timeout, &mut signals, &stop).await;
+    result
+}
+
+fn listen(config: &Config) -> Result<Vec<Acceptor>, Error> {
+    let bind = |address| {
+        Acceptor::bind(address)
+            .map_err(|error| Error::Config(config::Error::secure_port(address, error.into_cause())))
+    };
+    config.serving.listen_addresses().into_iter().map(bind).collect()
+}
+
+async fn listen_plain(config: &Config) -> Result<Option<TcpListener>, Error> {
+    let Some(address) = config.serving.operations_address else {
+        return Ok(None);
+    };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) => Err(config::Error::operations_address(address, error).into()),
+    }
+}
+
+/// Until somebody wants us to end, or a task says that we cannot go on.
+async fn until_told(
+    signals: &mut Signals,
+    tasks: &mut JoinSet<Result<(), HubConfigError>>,
+) -> Result<(), Error> {
+    loop {
+        tokio::select! {
+            () = signals.next() => return Ok(()),
+            ended = tasks.join_next() => match ended {
+                Some(Ok(Err(error))) => return Err(error.into()),
+                Some(Ok(Ok(()))) | None => {}
+                // What it kept true is not kept true any more; that must not go unseen.
+                Some(Err(panic)) => tracing::error!(%panic, "a control task ended, which is a bug"),
+            },
+        }
+    }
+}
+
+/// Waits for the workers' last requests, but not for ever.
+async fn drained(
+    threads: Vec<JoinHandle<()>>,
+    limit: Duration,
+    signals: &mut Signals,
+    stop: &CancellationToken,
+) {
+    let mut ended = tokio::task::spawn_blocking(move || {
+        threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
+    });
+    let in_time = tokio::select! {
+        ended = timeout(limit, &mut ended) => ended.is_ok(),
+        () = signals.next() => false,
+    };
+    if in_time {
+        tracing::info!("drained: every request has ended");
+    } else {
+        tracing::warn!("requests that had not ended were cut");
+        stop.cancel();
+        // They only have to return.
+        let _ = timeout(Duration::from_secs(1), ended).await;
+    }
+}
+
+/// What a kubelet (TERM) or a terminal (INT) says.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(Error::Signals)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Error::Signals)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

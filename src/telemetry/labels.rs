@@ -1,0 +1,271 @@
+/// What a request does, in the terms of Kubernetes authorization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Verb {
+    /// One object, or what is no resource.
+    Get,
+    /// Many objects.
+    List,
+    /// Changes of many objects.
+    Watch,
+    /// POST
+    Create,
+    /// PUT
+    Update,
+    /// PATCH
+    Patch,
+    /// DELETE of one object
+    Delete,
+    /// DELETE of many
+    DeleteCollection,
+    /// Any other.
+    Other,
+}
+
+impl Verb {
+    /// The verb of a `RequestInfo`, the method in lower case included.
+    pub fn of(verb: &str) -> Self {
+        match verb {
+            "get" | "head" => Self::Get,
+            "list" => Self::List,
+            "watch" => Self::Watch,
+            "create" | "post" => Self::Create,
+            "update" | "put" => Self::Update,
+            "patch" => Self::Patch,
+            "delete" => Self::Delete,
+            "deletecollection" => Self::DeleteCollection,
+            _ => Self::Other,
+        }
+    }
+
+    /// As it stands in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+            Self::Other => "other",
+        }
+    }
+
+    /// What it was for the hub, where the proxied request has a name and is never a list: the Go gateway counts so.
+    pub(super) fn at_the_hub(self) -> Self {
+        match self {
+            Self::List | Self::Watch => Self::Get,
+            Self::DeleteCollection => Self::Delete,
+            other => other,
+        }
+    }
+}
+
+/// The resource that a request is for: one of Kubernetes' own, none, or some other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Resource(u8);
+
+/// In order, for the search. Custom resources have names without end, and a caller can invent them.
+const RESOURCES: [&str; 48] = [
+    "",
+    "apiservices",
+    "certificatesigningrequests",
+    "clusterrolebindings",
+    "clusterroles",
+    "configmaps",
+    "controllerrevisions",
+    "cronjobs",
+    "csidrivers",
+    "csinodes",
+    "customresourcedefinitions",
+    "daemonsets",
+    "deployments",
+    "endpoints",
+    "endpointslices",
+    "events",
+    "flowschemas",
+    "horizontalpodautoscalers",
+    "ingressclasses",
+    "ingresses",
+    "jobs",
+    "leases",
+    "limitranges",
+    "mutatingwebhookconfigurations",
+    "namespaces",
+    "networkpolicies",
+    "nodes",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "poddisruptionbudgets",
+    "pods",
+    "podtemplates",
+    "priorityclasses",
+    "prioritylevelconfigurations",
+    "replicasets",
+    "replicationcontrollers",
+    "resourcequotas",
+    "rolebindings",
+    "roles",
+    "runtimeclasses",
+    "secrets",
+    "selfsubjectaccessreviews",
+    "serviceaccounts",
+    "services",
+    "statefulsets",
+    "storageclasses",
+    "subjectaccessreviews",
+    "validatingwebhookconfigurations",
+];
+
+impl Resource {
+    const OTHER: u8 = u8::MAX;
+
+    /// A resource by its plural name; empty where a request is for none.
+    pub fn of(name: &str) -> Self {
+        let found = RESOURCES.binary_search(&name).ok().and_then(|index| u8::try_from(index).ok());
+        Self(found.unwrap_or(Self::OTHER))
+    }
+
+    /// As it stands in metrics.
+    pub fn as_str(self) -> &'static str {
+        RESOURCES.get(usize::from(self.0)).copied().unwrap_or("other")
+    }
+}
+
+/// Why a cluster did not answer as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ErrorKind {
+    /// Its name has no address.
+    Unresolved,
+    /// No connection, or it took too long to be made.
+    Unreachable,
+    /// Its certificate is not to be trusted, or TLS failed otherwise.
+    Untrusted,
+    /// It answered 401: our credential was refused.
+    CredentialRefused,
+    /// It did not begin its answer in time.
+    Timeout,
+    /// It broke off, or did not speak HTTP.
+    Broken,
+    /// Too much is waiting for it already.
+    Overloaded,
+    /// The caller went away. No error of the cluster's.
+    ClientGone,
+}
+
+impl ErrorKind {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Unresolved,
+        Self::Unreachable,
+        Self::Untrusted,
+        Self::CredentialRefused,
+        Self::Timeout,
+        Self::Broken,
+        Self::Overloaded,
+        Self::ClientGone,
+    ];
+
+    /// As it stands in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unresolved => "unresolved",
+            Self::Unreachable => "unreachable",
+            Self::Untrusted => "untrusted",
+            Self::CredentialRefused => "credential_refused",
+            Self::Timeout => "timeout",
+            Self::Broken => "broken",
+            Self::Overloaded => "overloaded",
+            Self::ClientGone => "client_gone",
+        }
+    }
+}
+
+/// A status code as a label: itself when servers of Kubernetes use it, else its class. A cluster could send 900
+/// others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Code(u16);
+
+const CODES: [(u16, &str); 31] = [
+    (101, "101"),
+    (200, "200"),
+    (201, "201"),
+    (202, "202"),
+    (204, "204"),
+    (206, "206"),
+    (301, "301"),
+    (302, "302"),
+    (304, "304"),
+    (307, "307"),
+    (308, "308"),
+    (400, "400"),
+    (401, "401"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (406, "406"),
+    (408, "408"),
+    (409, "409"),
+    (410, "410"),
+    (412, "412"),
+    (413, "413"),
+    (415, "415"),
+    (422, "422"),
+    (429, "429"),
+    (499, "499"),
+    (500, "500"),
+    (501, "501"),
+    (502, "502"),
+    (503, "503"),
+    (504, "504"),
+];
+
+impl Code {
+    pub(super) fn of(code: u16) -> Self {
+        match CODES.binary_search_by_key(&code, |(known, _)| *known) {
+            Ok(_) => Self(code),
+            Err(_) => Self(code / 100),
+        }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match (CODES.binary_search_by_key(&self.0, |(known, _)| *known), self.0) {
+            (Ok(index), _) => CODES[index].1,
+            (Err(_), 1) => "1xx",
+            (Err(_), 2) => "2xx",
+            (Err(_), 3) => "3xx",
+            (Err(_), 4) => "4xx",
+            (Err(_), 5) => "5xx",
+            (Err(_), _) => "other",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_in_the_order_that_the_search_needs() {
+        assert!(RESOURCES.is_sorted() && CODES.is_sorted());
+        for name in RESOURCES {
+            assert_eq!(Resource::of(name).as_str(), name);
+        }
+        for (code, text) in CODES {
+            assert_eq!((Code::of(code).as_str(), text), (text, code.to_string().as_str()));
+        }
+    }
+
+    #[test]
+    fn whatever_a_caller_or_a_cluster_invents_is_one_label() {
+        assert_eq!(Resource::of("widgets").as_str(), "other");
+        assert_eq!(Verb::of("PROPFIND").as_str(), "other");
+        for (code, text) in
+            [(299, "2xx"), (418, "4xx"), (599, "5xx"), (0, "other"), (999, "other"), (u16::MAX, "other")]
+        {
+            assert_eq!(Code::of(code).as_str(), text);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+use std::time::Duration;
+
+use http::Method;
+use prometheus::TextEncoder;
+
+use crate::telemetry::{ErrorKind, Resource, Verb};
+
+use super::*;
+
+struct Fixture {
+    registry: Registry,
+    metrics: Metrics,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).unwrap();
+        Self { registry, metrics }
+    }
+
+    fn cluster(&self, name: &str) -> Arc<ClusterSeries> {
+        self.metrics.cluster(&ClusterName::parse(name).unwrap())
+    }
+
+    fn record(&self, cluster: Option<&Arc<ClusterSeries>>, resource: &str, verb: &str, code: u16) {
+        self.metrics.record(&Record {
+            target: Target::Proxy,
+            cluster,
+            resource: Resource::of(resource),
+            verb: Verb::of(verb),
+            code,
+            method: &Method::GET,
+            path: "/",
+            user: "somebody",
+            remote: None,
+            audit_id: "",
+            received: 3,
+            sent: 5,
+            duration: Duration::from_millis(30),
+            upstream: Some(Duration::from_millis(20)),
+            error: (code == 502).then_some(ErrorKind::Unreachable),
+        });
+    }
+
+    fn text(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap()
+    }
+
+    #[track_caller]
+    fn has(&self, line: &str) {
+        let text = self.text();
+        assert!(text.lines().any(|own| own == line), "{line} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn requests_are_counted_under_the_names_of_the_go_gateway() {
+    let fixture = Fixture::new();
+    let cluster = fixture.cluster("one");
+    fixture.record(Some(&cluster), "pods", "list", 200);
+    fixture.record(Some(&cluster), "pods", "watch", 200);
+    fixture.record(Some(&cluster), "widgets", "create", 502);
+    for line in [
+        r#"ocm_proxy_proxied_resource_requests_by_resource_total{code="200",resource="pods",verb="get"} 2"#,
+        r#"ocm_proxy_proxied_resource_requests_by_resource_total{code="502",resource="other",verb="create"} 1"#,
+        r#"ocm_proxy_proxied_requests_by_cluster_total{cluster="one",code="200"} 2"#,
+        r#"ocm_proxy_proxied_request_duration_seconds_bucket{cluster="one",code="200",resource="pods",verb="get",le="0.02"} 0"#,
+        r#"ocm_proxy_proxied_request_duration_seconds_bucket{cluster="one",code="200",resource="pods",verb="get",le="0.05"} 2"#,
+        r#"cluster_gateway_upstream_errors_total{cluster="one",kind="unreachable"} 1"#,
+        r#"cluster_gateway_request_bytes_total{cluster="one"} 9"#,
+        r#"cluster_gateway_response_bytes_total{cluster="one"} 15"#,
+        r#"cluster_gateway_upstream_header_duration_seconds_count{cluster="one"} 3"#,
+    ] {
+        fixture.has(line);
+    }
+}
+
+#[test]
+fn requests_for_no_cluster_of_the_table_make_no_cluster_label() {
+    let fixture = Fixture::new();
+    fixture.record(None, "pods", "get", 404);
+    fixture.has(r#"cluster_gateway_local_requests_total{code="404",target="proxy"} 1"#);
+    assert!(!fixture.text().contains("cluster=\""));
+}
+
+#[test]
+fn series_of_a_removed_cluster_are_removed_once_its_last_request_has_ended() {
+    let fixture = Fixture::new();
+    let (one, two) = (fixture.cluster("one"), fixture.cluster("two"));
+    let running = Arc::clone(&one);
+    let in_flight = running.begin();
+    fixture.has(r#"cluster_gateway_requests_in_flight{cluster="one"} 1"#);
+    fixture.record(Some(&two), "pods", "get", 200);
+    drop(one);
+    drop(in_flight);
+    fixture.record(Some(&running), "pods", "get", 502);
+    fixture.has(r#"cluster_gateway_requests_in_flight{cluster="one"} 0"#);
+    drop(running);
+    let text = fixture.text();
+    assert!(!text.contains(r#"cluster="one""#) && text.contains(r#"cluster="two""#), "{text}");
+}
+
+#[test]
+fn generations_of_a_cluster_share_their_series() {
+    let fixture = Fixture::new();
+    let old = fixture.cluster("one");
+    fixture.record(Some(&old), "pods", "get", 200);
+    let new = fixture.cluster("one");
+    assert!(Arc::ptr_eq(&old, &new));
+    drop(old);
+    fixture.record(Some(&new), "pods", "get", 200);
+    fixture.has(r#"ocm_proxy_proxied_requests_by_cluster_total{cluster="one",code="200"} 2"#);
+}
+
+#[test]
+fn a_successor_that_comes_while_the_last_one_goes_takes_everything_over() {
+    let fixture = Fixture::new();
+    let old = fixture.cluster("one");
+    fixture.record(Some(&old), "pods", "get", 200);
+    // As if somebody asked between the end of the last reference and the drop: the entry is there, nobody is alive.
+    let name = old.name().clone();
+    let handles = old.handles();
+    let new = Arc::new(ClusterSeries::new(name.clone(), Arc::clone(&handles), fixture.metrics.clone()));
+    let entry = Entry { series: Arc::downgrade(&new), handles };
+    fixture.metrics.0.clusters.lock().unwrap().insert(name, entry);
+    drop(old);
+    fixture.has(r#"ocm_proxy_proxied_requests_by_cluster_total{cluster="one",code="200"} 1"#);
+    drop(new);
+    assert!(!fixture.text().contains(r#"cluster="one""#));
+}
+
+#[test]
+fn reloads_and_expiry_are_shown() {
+    let fixture = Fixture::new();
+    fixture.metrics.reloaded(Reloaded::ServingCertificate, false);
+    fixture.metrics.serving_certificate(UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+    fixture.has(r#"cluster_gateway_reloads_total{outcome="failure",what="serving_certificate"} 1"#);
+    fixture.has("cluster_gateway_serving_certificate_expiry_timestamp_seconds 1800000000");
+    let text = fixture.text();
+    assert!(
+        text.contains("cluster_gateway_build_info{") && text.contains("\nprocess_resident_memory_bytes ")
+    );
+}
