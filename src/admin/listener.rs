@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::model::{Answer, Status, finish};
+use crate::model::{Answer, Status, local_headers};
 
 use super::Operations;
 
@@ -76,6 +76,6 @@ fn answer(operations: &Operations, request: &Request<Incoming>) -> Response<Full
     let mut answer = operations
         .answer(request.method(), uri.path(), uri.query())
         .unwrap_or_else(|| Answer::from(&Status::resource_not_found()));
-    finish(answer.headers_mut(), None);
+    local_headers(answer.headers_mut(), None);
     answer.map(Full::new)
 }

@@ -37,7 +37,7 @@ impl Operations {
         matches!(path, "/metrics" | "/version") || Health::of(path).is_some()
     }
 
-    /// The answer, complete but for what [`crate::model::finish`] adds; none when the path is somebody else's.
+    /// The answer, complete but for what [`crate::model::local_headers`] adds; none when the path is somebody else's.
     /// Without its body (but with its length) to HEAD.
     pub fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Option<Answer> {
         if !Self::is_path(path) {

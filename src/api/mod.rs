@@ -54,7 +54,7 @@ impl Api {
         Self { discovery: Discovery::new(&group), openapi: OpenApi::new(&group), group }
     }
 
-    /// The answer, complete but for what [`crate::model::finish`] adds. Without its body (but with its length) to
+    /// The answer, complete but for what [`crate::model::local_headers`] adds. Without its body (but with its length) to
     /// HEAD.
     pub fn answer(&self, request: &Request<'_>, table: &Table) -> Answer {
         serve::serve(self, request, table)

@@ -1,4 +1,3 @@
-use http::header::ACCEPT;
 use serde_json::{Map, Value, json};
 
 use crate::model::{Answer, GroupName, Status};
@@ -8,8 +7,9 @@ use super::{Request, VERSION, negotiation};
 
 /// OpenAPI of the group's resources, version 2 and 3. The hub merges both into its own.
 ///
-/// Only our own group's key is in the index: the hub takes every key there as ours. A 404 here would make the hub
-/// convert version 2 for good, so that this is served from the first moment on.
+/// There is JSON only, which is what the hub asks for; who wants nothing but protobuf gets 406. Only our own group's
+/// key is in the index, because the hub takes every key there for ours. A 404 here would make the hub convert version
+/// 2 for good, so that this is served from the first moment on.
 #[derive(Debug)]
 pub(super) struct OpenApi {
     v2: Document,
@@ -31,32 +31,20 @@ impl OpenApi {
 
     /// `/openapi/v2`
     pub(super) fn v2(&self, request: &Request<'_>) -> Result<Answer, Status> {
-        json(request)?;
+        negotiation::json(request.headers)?;
         Ok(self.v2.tagged(request, "application/json"))
     }
 
     /// `/openapi/v3`
     pub(super) fn v3(&self, request: &Request<'_>) -> Result<Answer, Status> {
-        json(request)?;
+        negotiation::json(request.headers)?;
         Ok(self.v3.tagged(request, "application/json"))
     }
 
     /// `/openapi/v3/apis/GROUP/VERSION`, whatever its `hash`: a redirect would be 502 at the hub.
     pub(super) fn v3_group(&self, request: &Request<'_>) -> Result<Answer, Status> {
-        json(request)?;
+        negotiation::json(request.headers)?;
         Ok(self.v3_group.tagged(request, "application/json"))
-    }
-}
-
-/// kubectl asks for protobuf alone (`application/com.github.proto-openapi.spec.v2.v1.0+protobuf`) and takes 406 for
-/// an error, but reads JSON when that is what it gets; kube-openapi answers so, too.
-fn json(request: &Request<'_>) -> Result<(), Status> {
-    let protobuf = |value: &http::HeaderValue| {
-        value.to_str().is_ok_and(|text| text.contains("com.github.proto-openapi"))
-    };
-    match request.headers.get_all(ACCEPT).iter().any(protobuf) {
-        true => Ok(()),
-        false => negotiation::json(request.headers),
     }
 }
 

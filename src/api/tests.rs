@@ -306,8 +306,9 @@ fn openapi_is_there_from_the_first_moment_and_names_only_our_group() {
     let document = ask_with(Method::GET, url, &[], &empty);
     assert_eq!(document.headers()["etag"], format!("\"{hash}\""));
     let protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    assert_eq!(ask("/openapi/v2", protobuf, &empty).0, 406, "JSON would be decoded as what it is not");
     for (path, accept, schemas) in
-        [(url, "*/*", "/components/schemas"), ("/openapi/v2", protobuf, "/definitions")]
+        [(url, "*/*", "/components/schemas"), ("/openapi/v2", "application/json", "/definitions")]
     {
         let (code, body) = ask(path, accept, &empty);
         let gateway = &body.pointer(schemas).unwrap()["dev.oam.core.cluster.v1alpha1.ClusterGateway"];

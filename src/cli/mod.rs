@@ -40,16 +40,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn command() -> Command {
-    let serve = Command::new("serve")
+    // Said after the flags were added, whose groups bring descriptions of their own.
+    let serve = Config::augment(Command::new("serve"))
         .visible_alias("apiserver")
-        .about("Serves; the same as giving flags without a subcommand");
+        .about("Serves; the same as giving flags without a subcommand")
+        .long_about(None);
     Command::new("cluster-gateway")
         .about(
             "Reaches the API of every cluster through one: an aggregated apiserver and proxy for Kubernetes",
         )
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
-        .subcommand(Config::augment(serve))
+        .subcommand(serve)
         .subcommand(Command::new("version").about("Says which version this is"))
 }
 

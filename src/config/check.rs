@@ -50,9 +50,9 @@ pub(super) fn combinations(config: &Config) -> Result<(), Error> {
 pub(super) fn files(config: &Config) -> Result<(), Error> {
     for (flag, path) in config.hub.files() {
         read(flag, path)?;
-        Kubeconfig::read_from(path).map_err(|error| {
-            let problem =
-                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        // Not with the parser's own words: they quote the file, which holds credentials.
+        Kubeconfig::read_from(path).map_err(|_| {
+            let problem = "it is no kubeconfig (YAML with clusters, users and contexts)";
             Error::file(flag, path, problem, "name a kubeconfig, or leave the flag out inside a pod")
         })?;
     }
@@ -64,7 +64,7 @@ pub(super) fn files(config: &Config) -> Result<(), Error> {
             authorities(flag, path)?;
         }
     }
-    ServingCertificate::load(&config.serving.certificate_source())
+    ServingCertificate::check(&config.serving.certificate_source())
         .map_err(|error| Error::serving_certificate(&config.serving, error))?;
     if let Some(path) = &config.clusters.cluster_gateway_proxy_config {
         read("--cluster-gateway-proxy-config", path)?;
@@ -98,7 +98,7 @@ fn authorities(flag: &'static str, path: &Path) -> Result<(), Error> {
         }
         Ok(certificates) => {
             for certificate in &certificates {
-                webpki(certificate).map_err(|problem| Error::file(flag, path, problem, cure))?;
+                anchor(certificate).map_err(|problem| Error::file(flag, path, problem, cure))?;
             }
             Ok(())
         }
@@ -107,7 +107,7 @@ fn authorities(flag: &'static str, path: &Path) -> Result<(), Error> {
 }
 
 /// Whether a certificate can be a trust anchor.
-fn webpki(certificate: &CertificateDer<'_>) -> Result<(), String> {
+fn anchor(certificate: &CertificateDer<'_>) -> Result<(), String> {
     let mut roots = rustls::RootCertStore::empty();
     roots
         .add(certificate.clone().into_owned())

@@ -261,7 +261,7 @@ mod files {
                 "no CERT",
             ),
             (one("kubeconfig", "none"), "--kubeconfig", "none", "No such file"),
-            (one("kubeconfig", "a.crt"), "--kubeconfig", "a.crt", ""),
+            (one("kubeconfig", "a.crt"), "--kubeconfig", "a.crt", "it is no kubeconfig"),
             (one("authorization-kubeconfig", "none"), "--authorization-kubeconfig", "none", "No such file"),
         ] {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

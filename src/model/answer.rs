@@ -25,7 +25,7 @@ pub fn answer(code: StatusCode, content_type: HeaderValue, body: impl Into<Bytes
 
 /// What kube-apiserver puts on every answer: the request's Audit-ID, and that nobody may keep it, where the answer
 /// does not say otherwise.
-pub fn finish(headers: &mut HeaderMap, audit_id: Option<&HeaderValue>) {
+pub fn local_headers(headers: &mut HeaderMap, audit_id: Option<&HeaderValue>) {
     if let Some(id) = audit_id {
         headers.insert(AUDIT_ID, id.clone());
     }
@@ -65,13 +65,13 @@ mod tests {
     #[test]
     fn an_answer_that_may_be_kept_is_not_forbidden_to_be() {
         let mut headers = HeaderMap::new();
-        finish(&mut headers, Some(&HeaderValue::from_static("id")));
+        local_headers(&mut headers, Some(&HeaderValue::from_static("id")));
         assert_eq!(
             (&headers["audit-id"], &headers[CACHE_CONTROL]),
             (&"id".parse().unwrap(), &"no-cache, private".parse().unwrap())
         );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
-        finish(&mut headers, None);
+        local_headers(&mut headers, None);
         assert_eq!(headers[CACHE_CONTROL], "public");
     }
 }

@@ -10,7 +10,7 @@ mod request_info;
 mod status;
 mod user;
 
-pub use answer::{AUDIT_ID, Answer, answer, finish};
+pub use answer::{AUDIT_ID, Answer, answer, local_headers};
 pub use cluster_name::{ClusterName, InvalidClusterName};
 pub use group_name::{GroupName, InvalidGroupName};
 pub use recent::Recent;

@@ -110,6 +110,14 @@ impl ServingCertificate {
         Ok(Self(Arc::new(Inner { source: source.clone(), current })))
     }
 
+    /// Whether [`ServingCertificate::load`] would find what it needs. Makes and writes nothing.
+    pub fn check(source: &ServingSource) -> Result<(), ServingError> {
+        match read(source) {
+            Err(_) if matches!(source, ServingSource::Directory { .. }) && nothing_there(source) => Ok(()),
+            read => read.map(|_| ()),
+        }
+    }
+
     /// Waits until the files have other contents, and takes them if they can be used. Cancel safe between changes;
     /// for a loop of the owner, who logs and counts the outcome.
     pub async fn changed(&self, watcher: &mut FileWatcher) -> Reload {
@@ -228,8 +236,11 @@ mod tests {
     fn a_certificate_without_its_key_is_told_and_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let source = directory(folder.path());
+        ServingCertificate::check(&source).unwrap();
+        assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "looking makes nothing");
         ServingCertificate::load(&source).unwrap();
         fs::remove_file(source.paths().1).unwrap();
+        assert!(matches!(ServingCertificate::check(&source), Err(ServingError::Key { .. })));
         assert!(matches!(ServingCertificate::load(&source), Err(ServingError::Key { .. })));
     }
 
