@@ -30,8 +30,11 @@ pub(super) fn ensure(module: &Module) -> Result<PathBuf> {
     }
     let names: Vec<&str> = module.programs.iter().map(|(name, _)| *name).collect();
     say(&format!("building {} from source, once: {} on two cores", names.join(" and "), module.takes));
-    let work = tempfile::Builder::new().prefix("building-").tempdir_in(&cache)?;
-    let results = work.path().join("bin");
+    let results = cache.join(format!("{}.building", module.name));
+    if results.exists() {
+        // Of a build that was broken off; the lock is ours.
+        std::fs::remove_dir_all(&results).with_context(|| format!("removing {}", results.display()))?;
+    }
     for (program, package) in module.programs {
         build(module, &source, package, &results.join(program))?;
     }

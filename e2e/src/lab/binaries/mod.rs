@@ -4,8 +4,8 @@
 //! is set. Everything else is built from the pinned Go modules in `e2e/tools` and in other folders of `e2e`, once
 //! for a user: results are kept in `$XDG_CACHE_HOME/cluster-gateway-lab/NAME-KEY` (or `~/.cache/…`), where the key
 //! is a digest of the module's files and of the recipe. A second run finds the folder and builds nothing; two runs
-//! at once build once, since the second waits for a file lock; a build that was broken off leaves nothing behind,
-//! since the folder is renamed into place when it is complete.
+//! at once build once, since the second waits for a file lock; a build that was broken off is never taken for a whole
+//! one, since the folder is renamed into place when it is complete.
 
 mod build;
 mod toolchain;
