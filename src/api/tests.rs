@@ -5,6 +5,7 @@ use http::header::{ACCEPT, IF_NONE_MATCH, USER_AGENT};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
+use crate::clusters::fixtures::options;
 use crate::clusters::{Access, Cluster, CredentialType, EndpointType, Health, Metadata, Spec};
 use crate::model::ClusterName;
 use crate::upstream::{Endpoint, Trust, Upstream, UpstreamSpec};
@@ -15,20 +16,24 @@ const BASE: &str = "/apis/cluster.core.oam.dev/v1alpha1";
 const HUB: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 const KUBECTL: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
 
-fn cluster(name: &str, verified: bool) -> Cluster {
+fn cluster(label: &str, verified: bool) -> Cluster {
     let map = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
     };
     let endpoint = Endpoint::parse("https://10.0.0.1:6443").unwrap();
-    let upstream =
-        Upstream::new(UpstreamSpec { endpoint, trust: Trust::Unverified, identity: None }).unwrap();
+    let options = options();
+    let spec = UpstreamSpec { endpoint, trust: Trust::Unverified, identity: None };
+    let upstream = Upstream::new(spec, &options.network).unwrap();
+    let name = ClusterName::parse(label).unwrap();
     Cluster {
-        name: ClusterName::parse(name).unwrap(),
+        rules: Ok(None),
+        series: options.telemetry.cluster(&name),
+        name,
         metadata: Metadata {
             uid: "uid".to_owned(),
             resource_version: "7".to_owned(),
             creation_timestamp: Some("2026-01-02T03:04:05Z".to_owned()),
-            labels: map(&[("env", name)]),
+            labels: map(&[("env", label)]),
             annotations: map(&[
                 ("kubectl.kubernetes.io/last-applied-configuration", "{\"data\":{\"token\":\"c2VjcmV0\"}}"),
                 ("cluster.core.oam.dev/cluster-alias", "alias"),

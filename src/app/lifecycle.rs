@@ -21,7 +21,7 @@ use super::build::{Built, build};
 pub(super) async fn run(config: Config) -> Result<(), Error> {
     let certificate = ServingCertificate::load(&config.serving.certificate_source())
         .map_err(|error| config::Error::serving_certificate(&config.serving, error))?;
-    let acceptors = listen(&config)?;
+    let acceptor = listen(&config)?;
     let plain = listen_plain(&config).await?;
     let mut signals = Signals::new()?;
     let Built { gateways, operations, readiness, mut tasks } = build(&config, &certificate).await?;
@@ -31,16 +31,14 @@ pub(super) async fn run(config: Config) -> Result<(), Error> {
     let tls = Arc::new(tls::server_config(certificate, &options)?);
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let (workers, threads) = Workers::start(gateways, &tls, &drain, &stop)?;
-    for acceptor in acceptors {
-        if let Ok(address) = acceptor.address() {
-            tracing::info!(%address, "serving");
-        }
-        let run = acceptor.run(workers.clone(), drain.clone());
-        tasks.spawn(async move {
-            run.await;
-            std::future::pending().await
-        });
+    if let Ok(address) = acceptor.address() {
+        tracing::info!(%address, "serving");
     }
+    let accept = acceptor.run(workers, drain.clone());
+    tasks.spawn(async move {
+        accept.await;
+        std::future::pending().await
+    });
     if let Some(listener) = plain {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, "serving operations in the clear");
@@ -67,12 +65,16 @@ pub(super) async fn run(config: Config) -> Result<(), Error> {
     result
 }
 
-fn listen(config: &Config) -> Result<Vec<Acceptor>, Error> {
-    let bind = |address| {
-        Acceptor::bind(address)
-            .map_err(|error| Error::Config(config::Error::secure_port(address, error.into_cause())))
-    };
-    config.serving.listen_addresses().into_iter().map(bind).collect()
+/// On the first address that can be had: both families where there are both.
+fn listen(config: &Config) -> Result<Acceptor, Error> {
+    let mut failure = None;
+    for address in config.serving.listen_addresses() {
+        match Acceptor::bind(address) {
+            Ok(acceptor) => return Ok(acceptor),
+            Err(error) => failure = Some(config::Error::secure_port(address, error.into_cause())),
+        }
+    }
+    Err(failure.unwrap_or_else(|| config::Error::Usage("--bind-address names no address".to_owned())).into())
 }
 
 async fn listen_plain(config: &Config) -> Result<Option<TcpListener>, Error> {

@@ -22,7 +22,7 @@ use super::Options;
 /// What no output may contain.
 pub(super) const TOKEN: &str = "hunter2-the-token";
 
-pub(super) fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         group: "cluster.core.oam.dev".to_owned(),
         require_ca: false,

@@ -27,4 +27,4 @@ pub use unusable::Unusable;
 pub use writer::{Change, Writer};
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;

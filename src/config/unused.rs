@@ -238,21 +238,6 @@ pub(super) fn warn(matches: &ArgMatches, config: &Config, warnings: &mut Vec<War
     }
     let not_yet = [
         (
-            config.gates.client_identity_penetration,
-            "--feature-gates=ClientIdentityPenetration=true",
-            "callers are not impersonated yet: on every cluster they act with the cluster's own credential, whoever they are",
-        ),
-        (
-            config.authorization.authorize_proxy_subpath,
-            "--authorize-proxy-subpath",
-            "not enforced yet: whoever may use clustergateways/proxy of a cluster may ask anything of it",
-        ),
-        (
-            config.clusters.cluster_gateway_proxy_config.is_some(),
-            "--cluster-gateway-proxy-config",
-            "its rules are not applied yet: callers act with the cluster's own credential",
-        ),
-        (
             config.clusters.ocm_integration,
             "--ocm-integration",
             "ManagedClusters are not read yet: endpoint and CA come from the Secrets alone",

@@ -2,7 +2,7 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
 use uuid::Uuid;
 
-use crate::model::{AUDIT_ID, Answer, finish};
+use crate::model::{AUDIT_ID, Answer, local_headers};
 
 use super::client::{Gone, Reply};
 
@@ -17,7 +17,7 @@ pub(super) async fn write(
     reply: &mut Reply,
 ) -> Result<(), Gone> {
     let (mut head, body) = answer.into_parts();
-    finish(&mut head.headers, Some(audit_id));
+    local_headers(&mut head.headers, Some(audit_id));
     let bodiless = matches!(head.status.as_u16(), 204 | 304);
     if !bodiless && !head.headers.contains_key(header::CONTENT_LENGTH) {
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
