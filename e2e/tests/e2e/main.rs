@@ -3,6 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bare;
 mod echo;
 mod exposure;
+mod flags;
+mod identity;
+mod in_cluster;
 mod lab;
+mod operations;
+mod penetration;
+mod rotation;
