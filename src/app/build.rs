@@ -34,9 +34,12 @@ pub(super) struct Built {
 }
 
 /// Puts the parts together, and starts what keeps them true.
-pub(super) async fn build(config: &Config, certificate: &ServingCertificate) -> Result<Built, Error> {
+pub(super) async fn build(
+    config: &Config,
+    clients: &Clients,
+    certificate: &ServingCertificate,
+) -> Result<Built, Error> {
     let control = Handle::current();
-    let clients = Clients::new(&config.hub).await?;
     let registry = Registry::new();
     let metrics = telemetry::Metrics::new(&registry)?;
     let readiness = Readiness::default();
@@ -47,8 +50,8 @@ pub(super) async fn build(config: &Config, certificate: &ServingCertificate) -> 
     has_certificate.met();
     tasks.spawn(reload::serving_certificate(certificate.clone(), metrics.clone()));
 
-    let authenticator = authenticator(config, &clients, &registry, &readiness, &mut tasks).await?;
-    let authorizer = authorizer(config, &clients, &registry, &control)?;
+    let authenticator = authenticator(config, clients, &registry, &readiness, &mut tasks).await?;
+    let authorizer = authorizer(config, clients, &registry, &control)?;
     let exchanger = exchanger(config, &registry, &mut tasks).await?;
     let workers = config.runtime.workers().get();
     let network = Network {
@@ -56,7 +59,7 @@ pub(super) async fn build(config: &Config, certificate: &ServingCertificate) -> 
         connect_timeout: config.runtime.connect_timeout,
         resolver: Resolver::new(control),
     };
-    let tables = tables(config, &clients, &registry, &metrics, network, &readiness, &mut tasks)?;
+    let tables = tables(config, clients, &registry, &metrics, network, &readiness, &mut tasks)?;
 
     let api = Arc::new(Api::new(config.clusters.group_name.clone()));
     let operations = Operations::new(readiness.clone(), registry);

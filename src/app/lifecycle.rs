@@ -16,15 +16,17 @@ use crate::tls::{self, ServingCertificate};
 
 use super::Error;
 use super::build::{Built, build};
+use super::hub::Clients;
 
 /// From the first listener to the last request.
 pub(super) async fn run(config: Config) -> Result<(), Error> {
     let certificate = ServingCertificate::load(&config.serving.certificate_source())
         .map_err(|error| config::Error::serving_certificate(&config.serving, error))?;
+    let clients = Clients::new(&config.hub).await?;
     let acceptor = listen(&config)?;
     let plain = listen_plain(&config).await?;
     let mut signals = Signals::new()?;
-    let Built { gateways, operations, readiness, mut tasks } = build(&config, &certificate).await?;
+    let Built { gateways, operations, readiness, mut tasks } = build(&config, &clients, &certificate).await?;
 
     let mut options = config.serving.tls()?;
     options.http2 = !config.serving.disable_http2_serving;

@@ -51,9 +51,9 @@ impl<'a> Reading<'a> {
         let data = Data(secret.data.as_ref());
         let spec = Spec {
             endpoint_type: endpoint_type(endpoint_label),
-            address: data.lossy_text("endpoint").map(without_password).unwrap_or_default(),
-            ca_bundle: data.ca().map(|(_, pem)| pem.to_owned()),
-            proxy_url: data.lossy_text("proxy-url").map(without_password),
+            address: data.lossy_text("endpoint").map(shown_url).unwrap_or_default(),
+            ca_bundle: data.ca().map(|(_, pem)| shown_bundle(pem)),
+            proxy_url: data.lossy_text("proxy-url").map(shown_url),
             credential_type: credential_type(credential_label),
         };
         let recipe = recipe(&spec, credential_label, endpoint_label, data, options);
@@ -173,6 +173,32 @@ fn health(annotations: &BTreeMap<String, String>, options: &Options) -> Health {
     }
 }
 
+/// A URL as it may be shown to whoever may read clusters. What does not look like one is not shown at all: it may
+/// be a token or a key that stands there by mistake.
+fn shown_url(url: String) -> String {
+    match url.contains("://") && !url.contains(char::is_whitespace) {
+        true => without_password(url),
+        false => String::new(),
+    }
+}
+
+/// The certificates of a bundle. All of it when it holds nothing but text and certificates; a private key beside
+/// them (`cat ca.crt ca.key`) is for nobody's eyes.
+fn shown_bundle(pem: &[u8]) -> Vec<u8> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let text = String::from_utf8_lossy(pem);
+    if text.contains(BEGIN) && !text.contains("PRIVATE KEY") {
+        return pem.to_owned();
+    }
+    let blocks = text.match_indices(BEGIN).filter_map(|(start, _)| {
+        let length = text[start..].find(END)? + END.len();
+        Some(format!("{}\n", &text[start..start + length]))
+    });
+    // A block that does not end would take the next one along, and what stands between.
+    blocks.filter(|block| block.matches("-----BEGIN").count() == 1).collect::<String>().into_bytes()
+}
+
 /// Takes the password out of a URL. Everything up to the last `@` counts as user information: passwords hold
 /// unescaped `/` and `@` often enough, and too much gone is better than too little.
 fn without_password(url: String) -> String {
@@ -208,6 +234,27 @@ impl<'a> Data<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_in_the_wrong_place_is_not_shown() {
+        let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+        let certificate = format!("{begin}\nAAAA\n{end}\n");
+        let key = "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n";
+        let with_text = format!("Issuer: x\n{certificate}{certificate}");
+        for (pem, shown) in [
+            (certificate.clone(), certificate.clone()),
+            (with_text.clone(), with_text),
+            (format!("{certificate}{key}{certificate}"), format!("{certificate}{certificate}")),
+            (format!("{begin}\nAAAA\n{key}{certificate}"), certificate.clone()),
+            (key.to_owned(), String::new()),
+            ("a-token".to_owned(), String::new()),
+        ] {
+            assert_eq!(String::from_utf8(shown_bundle(pem.as_bytes())).unwrap(), shown);
+        }
+        assert_eq!(shown_url(key.to_owned()), "");
+        assert_eq!(shown_url("a-token".to_owned()), "");
+        assert_eq!(shown_url("https://x:1/y".to_owned()), "https://x:1/y");
+    }
 
     #[test]
     fn urls_lose_their_password_and_nothing_else() {

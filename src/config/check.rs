@@ -6,6 +6,7 @@ use kube::config::Kubeconfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::exchange::Rules;
 use crate::tls::{Identity, ServingCertificate};
 
 use super::{Config, Error};
@@ -67,7 +68,7 @@ pub(super) fn files(config: &Config) -> Result<(), Error> {
     ServingCertificate::check(&config.serving.certificate_source())
         .map_err(|error| Error::serving_certificate(&config.serving, error))?;
     if let Some(path) = &config.clusters.cluster_gateway_proxy_config {
-        read("--cluster-gateway-proxy-config", path)?;
+        rules("--cluster-gateway-proxy-config", path)?;
     }
     if config.tunnel.is_wanted() {
         tunnel(config)?;
@@ -85,6 +86,14 @@ fn tunnel(config: &Config) -> Result<(), Error> {
         Identity::from_pem(&chain, &private)
             .map_err(|error| Error::identity((certificate_flag, certificate), (key_flag, key), error))?;
     }
+    Ok(())
+}
+
+fn rules(flag: &'static str, path: &Path) -> Result<(), Error> {
+    let text = read(flag, path)?;
+    let cure = "correct the file: a rule that cannot be read would leave its callers as they are";
+    let text = str::from_utf8(&text).map_err(|error| Error::file(flag, path, error, cure))?;
+    Rules::parse(text).map_err(|error| Error::file(flag, path, error, cure))?;
     Ok(())
 }
 

@@ -73,10 +73,12 @@ fn filter(options: Options) -> String {
         Error | Warn | Info | Debug => Error,
         Trace => Info,
     };
+    // kube logs every attempt to reach a hub that is away as an error; those who watch it say it once.
+    let kube = if level == Trace { "info" } else { "off" };
     let access = if options.access_log { "info" } else { "off" };
     let (own, libraries, pingora) = (level.as_str(), libraries.as_str(), pingora.as_str());
     format!(
-        "{libraries},cluster_gateway={own},{ACCESS}={access},pingora={pingora},pingora_core={pingora},pingora_proxy={pingora}"
+        "{libraries},cluster_gateway={own},{ACCESS}={access},pingora={pingora},pingora_core={pingora},pingora_proxy={pingora},kube_client={kube}"
     )
 }
 
