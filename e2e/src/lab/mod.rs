@@ -38,7 +38,7 @@ pub use node::Node;
 pub use pki::{Authority, CertificateRequest, Identity};
 pub use process::{Process, Program, Signal};
 pub use shared::{SHARED_NAMESPACE, shared, shared_gateway};
-pub use wait::until;
+pub use wait::{until, until_every};
 
 /// What a lab consists of.
 #[derive(Clone, Debug)]

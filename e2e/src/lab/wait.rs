@@ -12,7 +12,21 @@ const INTERVAL: Duration = Duration::from_millis(25);
 ///
 /// `Err` from `check` means "not yet". One question may take as long as `limit` lasts: a peer that does not
 /// answer does not outlast the deadline.
-pub async fn until<T, F, Answer>(what: &str, limit: Duration, mut check: F) -> Result<T>
+pub async fn until<T, F, Answer>(what: &str, limit: Duration, check: F) -> Result<T>
+where
+    F: FnMut() -> Answer,
+    Answer: Future<Output = Result<T>>,
+{
+    until_every(INTERVAL, what, limit, check).await
+}
+
+/// [`until`] with another interval, for questions that cost something and waits that take minutes.
+pub async fn until_every<T, F, Answer>(
+    interval: Duration,
+    what: &str,
+    limit: Duration,
+    mut check: F,
+) -> Result<T>
 where
     F: FnMut() -> Answer,
     Answer: Future<Output = Result<T>>,
@@ -29,6 +43,6 @@ where
         if start.elapsed() >= limit {
             return Err(last.context(format!("waited {limit:?} in vain: {what}")));
         }
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(interval).await;
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, ensure};
 use e2e::client::{Answer, HttpsClient, bytes};
 use e2e::lab::{
-    Authority, CertificateRequest, ControlPlane, Gateway, GatewayOptions, Identity, Registration, group, rule,
-    service_account, shared, shared_gateway, until, user,
+    Authority, CertificateRequest, ControlPlane, Gateway, GatewayOptions, Identity, Registration, group,
+    rule, service_account, shared, shared_gateway, until, user,
 };
 use http::Request;
 use k8s_openapi::api::rbac::v1::PolicyRule;
@@ -56,8 +56,16 @@ async fn only_the_hub_s_front_proxy_speaks_for_others() {
         ("another name", Some(proxy.issue(&named("somebody-else")).unwrap()), Err(401)),
         ("expired", Some(proxy.issue(&named("front-proxy-client").expired()).unwrap()), Err(401)),
         ("for servers only", Some(proxy.issue(&serving).unwrap()), Err(401)),
-        ("a user of the hub", Some(hub.issue("t3-with-certificate", &[]).unwrap()), Ok("t3-with-certificate")),
-        ("a user of that name", Some(hub.issue("front-proxy-client", &[]).unwrap()), Ok("front-proxy-client")),
+        (
+            "a user of the hub",
+            Some(hub.issue("t3-with-certificate", &[]).unwrap()),
+            Ok("t3-with-certificate"),
+        ),
+        (
+            "a user of that name",
+            Some(hub.issue("front-proxy-client", &[]).unwrap()),
+            Ok("front-proxy-client"),
+        ),
         ("nobody", None, Ok("system:anonymous")),
     ];
     let refused = get(&hub_client(hub, None).bearer("nonsense").unwrap(), "/api").await;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use e2e::lab::pki::write_file;
 use e2e::lab::{
-    ControlPlane, Exposure, Gateway, GatewayOptions, Login, Registration, leash::leash, service_account, shared,
-    until, whoami,
+    ControlPlane, Exposure, Gateway, GatewayOptions, Login, Registration, leash::leash, service_account,
+    shared, until, until_every, whoami,
 };
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
@@ -24,6 +24,7 @@ const ACCOUNT: &str = "cluster-gateway";
 const SOON: Duration = Duration::from_secs(30);
 /// A client reads its token's file anew once a minute, and the hub believes a token for ten seconds.
 const NEW_TOKEN: Duration = Duration::from_secs(100);
+const NOW_AND_THEN: Duration = Duration::from_millis(500);
 
 /// Binds `$0` where a pod finds its service account, then becomes what follows. The tmpfs hides the machine's own
 /// `/run`, in this mount namespace alone.
@@ -123,7 +124,9 @@ async fn a_pod_with_the_rights_of_the_chart_serves_and_takes_up_its_new_token() 
         Ok(wrapper) => wrapper,
         Err(why) => {
             assert!(!rustix::process::geteuid().is_root() || why.contains("not permitted"), "as root: {why}");
-            eprintln!("left out: this user may make no mount namespace here, so that no pod can be played: {why}");
+            eprintln!(
+                "left out: this user may make no mount namespace here, so that no pod can be played: {why}"
+            );
             return;
         }
     };
@@ -158,7 +161,7 @@ async fn a_pod_with_the_rights_of_the_chart_serves_and_takes_up_its_new_token() 
     write_file(&account.path().join("token"), &second).unwrap();
     let secrets: Api<Secret> = Api::namespaced(admin.clone(), NAMESPACE);
     secrets.delete("t3-first", &DeleteParams::default()).await.unwrap();
-    until("the old token refused by the hub", NEW_TOKEN, || async {
+    until_every(NOW_AND_THEN, "the old token refused by the hub", NEW_TOKEN, || async {
         let old = hub.client(&Login::Token(first.clone())).await?;
         let error = whoami(&old).await.err().context("it is still somebody")?;
         ensure!(error.to_string().contains("Unauthorized"), "{error}");
@@ -169,7 +172,7 @@ async fn a_pod_with_the_rights_of_the_chart_serves_and_takes_up_its_new_token() 
     // A question that the hub was never asked before, and a cluster that it never told us of.
     Registration::member(NAMESPACE, lab.member(1)).unwrap().apply(&admin).await.unwrap();
     let mut number = 0;
-    until("an answer of the hub to the new token", NEW_TOKEN, || {
+    until_every(NOW_AND_THEN, "an answer of the hub to the new token", NEW_TOKEN, || {
         number += 1;
         let name = format!("t3-stranger-{number}");
         let gateway = &gateway;

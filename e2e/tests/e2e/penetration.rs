@@ -95,8 +95,10 @@ async fn a_service_account_of_the_hub_is_the_same_on_a_member_whose_credential_m
     let extra = known.extra.unwrap_or_default();
     assert!(extra.keys().any(|key| key.starts_with("authentication.kubernetes.io/")), "{extra:?}");
     // The member would refuse them.
-    let mut config = shared().await.member(0).kubeconfig(&Login::Token(limited().await.unwrap())).config().await.unwrap();
-    let name = http::HeaderName::from_static("impersonate-extra-authentication.kubernetes.io%2fcredential-id");
+    let mut config =
+        shared().await.member(0).kubeconfig(&Login::Token(limited().await.unwrap())).config().await.unwrap();
+    let name =
+        http::HeaderName::from_static("impersonate-extra-authentication.kubernetes.io%2fcredential-id");
     config.auth_info.impersonate = Some("system:serviceaccount:t3-apps:app".to_owned());
     config.headers.push((name, "JTI=x".parse().unwrap()));
     let refusing: kube::Api<SelfSubjectReview> = kube::Api::all(kube::Client::try_from(config).unwrap());
@@ -105,7 +107,8 @@ async fn a_service_account_of_the_hub_is_the_same_on_a_member_whose_credential_m
 
     let through = hub.client_through("limited", &login).await.unwrap();
     let through: kube::Api<SelfSubjectReview> = kube::Api::all(through);
-    let seen = through.create(&PostParams::default(), &review).await.unwrap().status.unwrap().user_info.unwrap();
+    let seen =
+        through.create(&PostParams::default(), &review).await.unwrap().status.unwrap().user_info.unwrap();
     assert_eq!(seen.username.as_deref(), Some("system:serviceaccount:t3-apps:app"));
     let groups = ["system:serviceaccounts", "system:serviceaccounts:t3-apps", "system:authenticated"];
     assert_eq!(seen.groups.unwrap(), groups);
@@ -134,7 +137,13 @@ async fn rules_of_the_cluster_and_then_of_the_file_say_who_one_becomes() {
     let member = Registration::member(namespace, shared().await.member(0)).unwrap();
     let annotation = "cluster.core.oam.dev/cluster-gateway-proxy-configuration";
     member.apply(&client).await.unwrap();
-    member.clone().named("t3-own").annotation(annotation, &rules("t3-by-cluster")).apply(&client).await.unwrap();
+    member
+        .clone()
+        .named("t3-own")
+        .annotation(annotation, &rules("t3-by-cluster"))
+        .apply(&client)
+        .await
+        .unwrap();
     let seen = |caller: &'static str, cluster: &'static str| {
         let client = gateway.front_proxy(caller, &[]).unwrap();
         async move {
@@ -191,7 +200,10 @@ async fn a_uid_of_the_front_proxy_counts_only_where_its_header_is_configured() {
         GatewayOptions::new(hub, NAMESPACE)
             .flag(GATE)
             .flag(&format!("--cluster-gateway-proxy-config={}", file.display()))
-            .flag(&format!("--requestheader-client-ca-file={}", hub.folder().join("front-proxy-ca.crt").display()))
+            .flag(&format!(
+                "--requestheader-client-ca-file={}",
+                hub.folder().join("front-proxy-ca.crt").display()
+            ))
             .flag("--requestheader-allowed-names=front-proxy-client")
     };
     for (options, seen) in [

@@ -40,7 +40,12 @@ async fn a_member_with_a_new_authority_is_reached_with_a_new_secret_and_not_with
         let (connection, path) = (&connection, &path);
         until(says, SOON, move || async move {
             let answer = connection.get(path).await?;
-            ensure!(answer.status == code && answer.text().contains(says), "{}: {}", answer.status, answer.text());
+            ensure!(
+                answer.status == code && answer.text().contains(says),
+                "{}: {}",
+                answer.status,
+                answer.text()
+            );
             Ok(answer)
         })
     };
@@ -162,9 +167,7 @@ async fn a_new_token_is_shown_and_a_broken_secret_leaves_the_last_good_one() {
     let told = Told::start("t3-token").await;
     // The other one wants a certificate.
     let echo = Echo::start(EchoOptions::default()).unwrap();
-    let token = |token: &str| {
-        Registration::token("t3-token", Told::NAME, &echo.url(), echo.ca_pem(), token)
-    };
+    let token = |token: &str| Registration::token("t3-token", Told::NAME, &echo.url(), echo.ca_pem(), token);
     let shown = |expected: &'static str| {
         let told = &told;
         until(expected, SOON, move || async move {
@@ -262,10 +265,10 @@ async fn authorities_of_callers_are_replaced_by_their_files_and_the_old_ones_are
     let hub = shared().await.hub();
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
-    let [old, new] = [(); 2].map(|()| Authority::new("t3-callers").unwrap());
-    for name in ["proxy.crt", "client.crt"] {
-        write_file(&file(name), old.pem()).unwrap();
-    }
+    // All of one name: only their keys tell them apart.
+    let [old_proxy, new_proxy, old, new] = [(); 4].map(|()| Authority::new("t3-callers").unwrap());
+    write_file(&file("proxy.crt"), old_proxy.pem()).unwrap();
+    write_file(&file("client.crt"), old.pem()).unwrap();
     let options = GatewayOptions::new(hub, "t3-callers")
         .flag(&format!("--requestheader-client-ca-file={}", file("proxy.crt").display()))
         .flag("--requestheader-allowed-names=t3-proxy")
@@ -285,9 +288,9 @@ async fn authorities_of_callers_are_replaced_by_their_files_and_the_old_ones_are
         let identity = authority.client("t3-someone", &["system:masters"]).unwrap();
         HttpsClient::new(gateway.address(), "localhost", gateway.ca_pem(), Some(&identity)).unwrap()
     };
-    for (name, old_client, new_client) in [
-        ("proxy.crt", proxied(&old), proxied(&new)),
-        ("client.crt", direct(&old), direct(&new)),
+    for (name, pem, old_client, new_client) in [
+        ("proxy.crt", new_proxy.pem(), proxied(&old_proxy), proxied(&new_proxy)),
+        ("client.crt", new.pem(), direct(&old), direct(&new)),
     ] {
         let live = old_client.h2().await.unwrap();
         let code = |connection: H2| async move { connection.get(GATEWAYS).await.map(|answer| answer.status) };
@@ -300,15 +303,19 @@ async fn authorities_of_callers_are_replaced_by_their_files_and_the_old_ones_are
         write_file(&file(name), "no PEM").unwrap();
         until("a word about the bad file", SOON, || async {
             let logs = gateway.logs();
-            let kept = |line: &str| line.contains("WARN") && line.contains("the last good one stays in force");
-            ensure!(logs.lines().filter(|line| kept(line)).count() > usize::from(name == "client.crt"), "{logs}");
+            let kept =
+                |line: &str| line.contains("WARN") && line.contains("the last good one stays in force");
+            ensure!(
+                logs.lines().filter(|line| kept(line)).count() > usize::from(name == "client.crt"),
+                "{logs}"
+            );
             Ok(())
         })
         .await
         .unwrap();
         assert_eq!(code(live.clone()).await.unwrap(), 200);
 
-        write_file(&file(name), new.pem()).unwrap();
+        write_file(&file(name), pem).unwrap();
         until("the old authority refused on its live connection", SOON, || async {
             ensure!(code(live.clone()).await? == 401);
             Ok(())
