@@ -31,7 +31,8 @@ fn imports_point_downwards() {
         if relative.iter().count() == 1 {
             continue;
         }
-        let own = level(room).unwrap_or_else(|| panic!("room {room} is not on the list: say where it belongs"));
+        let own =
+            level(room).unwrap_or_else(|| panic!("room {room} is not on the list: say where it belongs"));
         for other in imports(&fs::read_to_string(&file).unwrap()) {
             if other == room {
                 continue;
