@@ -13,8 +13,9 @@ help: ## Say what there is
 
 quickstart: setup ## A hub, two clusters and the gateway here; kubectl through it. ONCE=1 ends after the show
 	@echo "The gateway, as it is released (a few minutes the first time) ..."
-	cargo build --locked --release --workspace --bin cluster-gateway --bin quickstart
-	@CLUSTER_GATEWAY_BIN='$(RELEASED)' '$(TARGET)/release/quickstart' $(if $(filter-out 0,$(ONCE)),--once)
+	cargo build --locked --release -p cluster-gateway
+	cargo build --locked -p e2e --bin quickstart
+	@CLUSTER_GATEWAY_BIN='$(RELEASED)' '$(TARGET)/debug/quickstart' $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint ## Formatting, clippy, unit tests, and the tests on real control planes
 	cargo build --locked --workspace --bins

@@ -94,7 +94,8 @@ impl AsyncWrite for Coalesced {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.eager {
+        // The HTTP/2 library flushes at each poll, whether it wrote or not: waking ourselves for nothing would never end.
+        if self.eager || self.gathered.is_empty() && !self.flush_due {
             return self.poll_flush_out(context);
         }
         if !self.flush_due {

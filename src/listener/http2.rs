@@ -18,6 +18,12 @@ const STREAM_WINDOW: u32 = 256 << 10;
 /// Room for many uploads at once; a cluster that stands still holds up at most its own streams' share of it.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// What one stream's answer may have on the way to a caller who does not take it.
+const SEND_BUFFER: usize = 128 << 10;
+/// Streams that a caller may reset before we have looked at them. A hub whose controller dies resets all of its
+/// watches at once, and the others' watches on the same connection must not go with them.
+const RESETS: usize = STREAMS as usize;
+
 /// Serves an HTTP/2 connection until its last stream is over after either side said that it goes away.
 pub(super) async fn serve(stream: Coalesced, caller: Arc<Caller>, gateway: Arc<Gateway>) {
     let mut options = H2Options::new();
@@ -25,7 +31,10 @@ pub(super) async fn serve(stream: Coalesced, caller: Arc<Caller>, gateway: Arc<G
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(HEADER_LIST)
         .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW);
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_concurrent_reset_streams(RESETS);
     let mut connection = match timeout(keepalive::ANSWER, handshake(Box::new(stream), Some(options))).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return tracing::debug!(peer = %caller.peer, %error, "HTTP/2 handshake failed"),

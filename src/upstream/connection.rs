@@ -22,9 +22,12 @@ const LOOK: Duration = Duration::from_secs(15);
 /// Kubernetes objects carry large headers only with many groups; Go's server allows 1 MiB.
 const HEADER_LIST: u32 = 1 << 20;
 
+/// Streams that are remembered after we have reset them: callers leave many watches at once.
+const RESETS: usize = 1000;
+
 /// A connection that has just been made.
 pub(super) enum Opened {
-    H2 { send: SendRequest<Bytes>, driver: Driver },
+    H2 { send: SendRequest<Bytes>, driver: Box<Driver> },
     H1(h1::Connection),
 }
 
@@ -46,19 +49,20 @@ pub(super) async fn open(shared: &Shared) -> Result<Opened, UpstreamError> {
                 .initial_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
                 .max_header_list_size(HEADER_LIST)
+                .max_concurrent_reset_streams(RESETS)
                 .handshake(io)
                 .await
                 .map_err(|error| UpstreamError::h2(target.authority(), &error))?;
             let ping_pong = connection.ping_pong();
-            Ok(Opened::H2 { send, driver: Driver { connection, ping_pong } })
+            Ok(Opened::H2 { send, driver: Box::new(Driver { connection, ping_pong }) })
         }
     }
 }
 
 impl Driver {
     /// Runs until the connection ends: by the server, by silence, or because nobody needs it any more.
-    pub(super) async fn run(self, pool: Weak<Shared>, id: u64) {
-        let Self { connection, ping_pong } = self;
+    pub(super) async fn run(self: Box<Self>, pool: Weak<Shared>, id: u64) {
+        let Self { connection, ping_pong } = *self;
         tokio::select! {
             ended = connection => {
                 if let Err(error) = ended {

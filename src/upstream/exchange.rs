@@ -81,7 +81,7 @@ pub(super) fn start(
                 }
             };
             let (inform, informational) = mpsc::channel(4);
-            let mut request = request.map(|()| body);
+            let mut request = h1::origin_form(request, slot.authority()).map(|()| body);
             hyper::ext::on_informational(&mut request, move |response| {
                 // A server that sends more of them than are read loses the rest: they are hints.
                 let mut copy = Response::new(());

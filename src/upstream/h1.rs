@@ -3,6 +3,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Uri, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -33,7 +35,7 @@ pub(super) struct Cut;
 
 impl Connection {
     pub(super) async fn open(io: Io) -> Result<Self, UpstreamError> {
-        let (send, connection) = http1::Builder::new()
+        let (mut send, connection) = http1::Builder::new()
             .max_buf_size(64 << 10)
             .handshake(TokioIo::new(io))
             .await
@@ -44,6 +46,8 @@ impl Connection {
                 tracing::debug!(%error, "HTTP/1.1 connection to a cluster ended");
             }
         });
+        // It is ready only once the other side of the channel was polled; before that it would be taken for dead.
+        send.ready().await.map_err(|error| broken(&error))?;
         Ok(Self(send))
     }
 
@@ -63,6 +67,17 @@ impl Connection {
     pub(super) async fn turn_over(&mut self) -> bool {
         matches!(timeout(TURN_OVER, self.0.ready()).await, Ok(Ok(())))
     }
+}
+
+/// Writes a request as HTTP/1.1 has it (RFC 9112 section 3.2.1): the path in the first line, the server in `Host`.
+pub(super) fn origin_form(mut request: Request<()>, authority: &str) -> Request<()> {
+    let path = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    *request.uri_mut() = Uri::from(path);
+    *request.version_mut() = Version::HTTP_11;
+    if let Ok(host) = HeaderValue::from_str(authority) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    request
 }
 
 /// What an error of hyper's means.

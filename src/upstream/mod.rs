@@ -25,3 +25,6 @@ pub use error::UpstreamError;
 pub use exchange::{Head, Receiver, Sender};
 pub use resolver::{Resolved, Resolver, Unresolved};
 pub use server::{InvalidUpstream, Network, Trust, Upstream, UpstreamSpec, Worker};
+
+#[cfg(test)]
+mod tests;

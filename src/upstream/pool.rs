@@ -126,6 +126,15 @@ impl Pool {
     }
 }
 
+#[cfg(test)]
+impl Pool {
+    /// Connections that could take a request now.
+    pub(super) fn idle(&self) -> usize {
+        let state = self.0.state.lock();
+        state.h2.iter().filter(|connection| connection.has_room()).count() + state.idle_h1.len()
+    }
+}
+
 impl Shared {
     fn busy(&self) -> UpstreamError {
         UpstreamError::Busy { address: self.target.authority().to_owned() }

@@ -105,6 +105,18 @@ impl Upstream {
         &self.target.spec.endpoint
     }
 
+    /// Connections that a worker has open.
+    #[cfg(test)]
+    pub(super) fn connections(&self, worker: Worker) -> usize {
+        self.pools[worker.0].get().map_or(0, Pool::connections)
+    }
+
+    /// Connections of a worker that could take a request now.
+    #[cfg(test)]
+    pub(super) fn idle(&self, worker: Worker) -> usize {
+        self.pools[worker.0].get().map_or(0, Pool::idle)
+    }
+
     /// Sends a request's header over a connection of this worker's. `end`: there is no body.
     ///
     /// The URI is to have scheme and authority; those and nothing else say for HTTP/1.1 what goes into `Host`.
