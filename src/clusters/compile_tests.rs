@@ -74,7 +74,7 @@ fn what_is_wrong_is_named() {
     let rows: &[(Secret, &str)] = &[
         (without(token(), "endpoint"), "data key endpoint is missing or empty"),
         (set(token(), "endpoint", ""), "data key endpoint is missing or empty"),
-        (set(token(), "endpoint", "10.0.0.1"), "data key endpoint: \"10.0.0.1\" is no URL"),
+        (set(token(), "endpoint", "10.0.0.1"), "data key endpoint: it is no URL"),
         (set_bytes(token(), "endpoint", b"https://\xff"), "data key endpoint is not text"),
         (set(token(), "endpoint", "https://u:secret@h"), "data key endpoint holds user information"),
         (set(token(), "endpoint", "u:secret@h"), "data key endpoint holds user information"),
