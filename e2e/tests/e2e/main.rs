@@ -5,4 +5,5 @@
 
 mod echo;
 mod exposure;
+mod idle;
 mod lab;
