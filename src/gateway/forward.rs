@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, response};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, response};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -223,24 +223,25 @@ async fn relay(
     drain: &CancellationToken,
     sent: &mut u64,
 ) -> Result<(), End> {
+    let in_lines = is_in_lines(&head.headers);
     reply.head(head, end).await.map_err(End::Gone)?;
     if end {
         return Ok(());
     }
-    let mut at_line_end = true;
+    let mut is_whole = true;
     loop {
         let part = tokio::select! {
             biased;
             part = receiver.data() => part.map_err(End::Upstream)?,
             gone = reply.left() => return Err(End::Gone(gone)),
-            // Events are lines: ending after one makes a client watch again from there, and miss nothing.
-            () = drain.cancelled(), if long_running && at_line_end => {
+            // Ending between two events makes a client watch again from there, and miss nothing.
+            () = drain.cancelled(), if long_running && is_whole => {
                 return reply.finish().await.map_err(End::Gone);
             }
         };
         match part {
             Some(data) => {
-                at_line_end = data.last() == Some(&b'\n');
+                is_whole = !in_lines || data.last() == Some(&b'\n');
                 *sent += data.len() as u64;
                 reply.data(data).await.map_err(End::Gone)?;
             }
@@ -252,6 +253,12 @@ async fn relay(
         None => reply.finish().await,
     }
     .map_err(End::Gone)
+}
+
+/// Events in JSON and lines of logs end with a line; those in protobuf come in parts of their own.
+fn is_in_lines(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    content_type.starts_with(b"application/json") || content_type.starts_with(b"text/")
 }
 
 fn http_continue() -> http::Response<()> {

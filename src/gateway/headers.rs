@@ -2,10 +2,9 @@ use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::authn;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const SEC_WEBSOCKET_PROTOCOL: HeaderName = HeaderName::from_static("sec-websocket-protocol");
-/// A bearer token in a WebSocket's subprotocol (KEP-style `base64url.bearer.authorization.k8s.io.TOKEN`).
-const BEARER_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
 
 /// RFC 9110 section 7.6.1, and what Go's reverse proxy counts among them.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -28,8 +27,8 @@ pub(super) fn clean_request(headers: &mut HeaderMap, identity: impl Fn(&HeaderNa
     headers.remove(header::AUTHORIZATION);
     // Answered by us: see `expects_continue`.
     headers.remove(header::EXPECT);
-    if headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
-        remove_bearer_protocols(headers);
+    if let Some(others) = authn::protocols_without_token(headers) {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, others);
     }
     let forbidden: Vec<HeaderName> = headers
         .keys()
@@ -98,24 +97,6 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
     for name in &HOP_BY_HOP {
         headers.remove(name);
-    }
-}
-
-fn remove_bearer_protocols(headers: &mut HeaderMap) {
-    let kept: Vec<String> = headers
-        .get_all(SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|protocol| !protocol.starts_with(BEARER_PROTOCOL))
-        .map(str::to_owned)
-        .collect();
-    headers.remove(SEC_WEBSOCKET_PROTOCOL);
-    if let Ok(value) = HeaderValue::from_str(&kept.join(", "))
-        && !kept.is_empty()
-    {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
     }
 }
 
