@@ -6,4 +6,5 @@
 mod echo;
 mod exposure;
 mod idle;
+mod kubectl;
 mod lab;
