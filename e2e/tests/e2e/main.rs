@@ -6,5 +6,6 @@
 mod echo;
 mod exposure;
 mod idle;
+mod informer;
 mod kubectl;
 mod lab;
