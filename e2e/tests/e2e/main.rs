@@ -10,3 +10,4 @@ mod idle;
 mod informer;
 mod kubectl;
 mod lab;
+mod paths;
