@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`lab`] | etcd, kube-apiservers, nodes, the gateway, kubectl: started, hurt, stopped |
 //! | [`echo`] | an upstream that tells what reached it |
+//! | [`relay`] | a TCP connection between two of them that a test can cut |
 //! | [`client`] | an HTTPS client that says which protocol it speaks, and a raw one |
 //! | [`quickstart`] | what `make quickstart` shows |
 //!
@@ -46,3 +47,4 @@ pub mod client;
 pub mod echo;
 pub mod lab;
 pub mod quickstart;
+pub mod relay;

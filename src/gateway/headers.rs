@@ -69,17 +69,20 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Whether two readers could disagree about where the body ends (RFC 9112 section 6.3): more than one length, or a
-/// length beside a transfer coding.
+/// Whether two readers could disagree about where the body ends (RFC 9112 section 6.3): more than one length, a
+/// length beside a transfer coding, or codings other than the one `chunked` that Go's server knows.
 pub(super) fn has_ambiguous_length(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        return codings.next().is_some()
+            || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+            || headers.contains_key(header::CONTENT_LENGTH);
+    }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else {
         return false;
     };
-    lengths.next().is_some()
-        || first.is_empty()
-        || !first.as_bytes().iter().all(u8::is_ascii_digit)
-        || headers.contains_key(header::TRANSFER_ENCODING)
+    lengths.next().is_some() || first.is_empty() || !first.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -163,5 +166,9 @@ mod tests {
         assert!(has_ambiguous_length(&headers(&[("content-length", "5, 6")])));
         assert!(has_ambiguous_length(&headers(&[("content-length", "+5")])));
         assert!(has_ambiguous_length(&headers(&[("content-length", "5"), ("transfer-encoding", "chunked")])));
+        assert!(!has_ambiguous_length(&headers(&[("transfer-encoding", "Chunked")])));
+        assert!(has_ambiguous_length(&headers(&[("transfer-encoding", "gzip, chunked")])));
+        let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
+        assert!(has_ambiguous_length(&headers(&twice)));
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use e2e::lab::binaries::{self, ETCD, KUBERNETES, KWOK};
+use e2e::lab::binaries::{self, ETCD, INFORMER, KUBERNETES, KWOK};
 use e2e::lab::{Lab, LabOptions};
 
 #[derive(Parser)]
@@ -38,9 +38,13 @@ async fn main() -> Result<()> {
 }
 
 fn print_binaries() -> Result<()> {
-    for (module, name) in
-        [(ETCD, "etcd"), (KUBERNETES, "kube-apiserver"), (KUBERNETES, "kubectl"), (KWOK, "kwok")]
-    {
+    for (module, name) in [
+        (ETCD, "etcd"),
+        (KUBERNETES, "kube-apiserver"),
+        (KUBERNETES, "kubectl"),
+        (KWOK, "kwok"),
+        (INFORMER, "informer"),
+    ] {
         writeln!(std::io::stdout(), "{}", binaries::program(&module, name)?.display())?;
     }
     Ok(())

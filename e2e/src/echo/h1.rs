@@ -1,5 +1,7 @@
 //! The echo over HTTP/1.1, read and written by hand.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{
     AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf,
@@ -16,6 +18,8 @@ type Writer = WriteHalf<TlsStream<TcpStream>>;
 
 /// More than any test sends in a head.
 const HEAD_LIMIT: usize = 4 << 20;
+/// Go's `rstAvoidanceDelay`.
+const LINGER: Duration = Duration::from_millis(500);
 
 pub(super) async fn serve(stream: TlsStream<TcpStream>, connection: Connection) -> Result<()> {
     let (reader, mut writer) = tokio::io::split(stream);
@@ -35,8 +39,12 @@ pub(super) async fn serve(stream: TlsStream<TcpStream>, connection: Connection) 
         tokio::time::sleep(plan.delay).await;
         answer(&mut reader, &mut writer, &plan, &mut body, &received).await?;
         if !body.is_done() {
-            // What is left of the body is not a request.
-            return Ok(writer.shutdown().await?);
+            // What is left of the body is not a request. Closing with it unread would be a reset, which takes the
+            // answer away from who has not read it yet: as Go's server does, we wait a moment.
+            writer.shutdown().await?;
+            let mut nowhere = tokio::io::sink();
+            let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut reader, &mut nowhere)).await;
+            return Ok(());
         }
     }
     Ok(())

@@ -4,14 +4,18 @@
 #![allow(clippy::unwrap_used)]
 
 mod bare;
+mod bodies;
 mod echo;
 mod exposure;
 mod flags;
 mod identity;
 mod idle;
 mod in_cluster;
+mod informer;
+mod kubectl;
 mod lab;
 mod operations;
+mod paths;
 mod penetration;
 mod rotation;
 mod secrecy;

@@ -63,6 +63,15 @@ pub const KWOK: Module = Module {
     takes: "1 to 2 minutes",
 };
 
+/// An informer of client-go and a writer whose changes it has to see, for a test of watches.
+pub const INFORMER: Module = Module {
+    name: "informer",
+    folder: "clients/informer",
+    programs: &[("informer", ".")],
+    ldflags: "",
+    takes: "a minute",
+};
+
 /// Where a program of a module is, built when it is not there yet.
 pub fn program(module: &Module, name: &str) -> Result<PathBuf> {
     if let Some(path) = asset(name)? {

@@ -42,11 +42,15 @@ pub enum Exposure {
     Endpoint(IpAddr),
 }
 
-pub(super) async fn expose(hub: &ControlPlane, gateway: &Gateway, exposure: Exposure) -> Result<()> {
+pub(super) async fn expose(
+    hub: &ControlPlane,
+    gateway: &Gateway,
+    exposure: Exposure,
+    port: u16,
+) -> Result<()> {
     let options = gateway.options();
     hub.ensure_namespace(&options.namespace).await?;
     let client = hub.admin_client().await?;
-    let port = gateway.address().port();
     let spec = match exposure {
         Exposure::ExternalName => json!({
             "type": "ExternalName", "externalName": "localhost", "ports": [{"name": "https", "port": port}],
@@ -61,9 +65,9 @@ pub(super) async fn expose(hub: &ControlPlane, gateway: &Gateway, exposure: Expo
     apply(&services, &options.name, json!({"metadata": metadata, "spec": spec})).await?;
     match exposure {
         Exposure::ExternalName => {}
-        Exposure::Endpoint(address) => add_endpoint(&client, gateway, address).await?,
+        Exposure::Endpoint(address) => add_endpoint(&client, gateway, address, port).await?,
         // The hub goes to the ClusterIP, but first wants to see an endpoint; any will do that is no loopback one.
-        Exposure::ClusterIp(_) => add_endpoint(&client, gateway, NOBODY).await?,
+        Exposure::ClusterIp(_) => add_endpoint(&client, gateway, NOBODY, port).await?,
     }
     let registrations: Api<APIService> = Api::all(client);
     let registration = json!({
@@ -91,7 +95,7 @@ pub(super) async fn expose(hub: &ControlPlane, gateway: &Gateway, exposure: Expo
     .await
 }
 
-async fn add_endpoint(client: &Client, gateway: &Gateway, address: IpAddr) -> Result<()> {
+async fn add_endpoint(client: &Client, gateway: &Gateway, address: IpAddr, port: u16) -> Result<()> {
     let options = gateway.options();
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), &options.namespace);
     let slice = json!({
@@ -102,7 +106,7 @@ async fn add_endpoint(client: &Client, gateway: &Gateway, address: IpAddr) -> Re
         },
         "addressType": if address.is_ipv4() { "IPv4" } else { "IPv6" },
         "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": gateway.address().port(), "protocol": "TCP"}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
     });
     apply(&slices, &options.name, slice).await
 }

@@ -198,7 +198,12 @@ impl Gateway {
 
     /// Puts it behind the hub: namespace, Service, APIService; waits until the hub finds it Available.
     pub async fn expose(&self, hub: &ControlPlane, exposure: Exposure) -> Result<()> {
-        let exposed = expose::expose(hub, self, exposure).await;
+        self.expose_at(hub, exposure, self.address.port()).await
+    }
+
+    /// [`Gateway::expose`] with another port than its own, for something of a test's between it and the hub.
+    pub async fn expose_at(&self, hub: &ControlPlane, exposure: Exposure, port: u16) -> Result<()> {
+        let exposed = expose::expose(hub, self, exposure, port).await;
         exposed.map_err(|error| {
             anyhow!("{error:#}\nthe gateway's log ends with:\n{}", self.process.log_tail(25))
         })

@@ -1,0 +1,145 @@
+//! A TCP relay between two parties of a test, whose connections can be cut: both sides then see a reset, as when a
+//! firewall or a failing machine ends a connection without a word.
+//!
+//! It runs on a thread and runtime of its own and ends when dropped.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+/// A running relay.
+pub struct Relay {
+    address: SocketAddr,
+    state: Arc<State>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    accepted: AtomicU64,
+    /// One for each connection that is relayed; sending on it cuts it.
+    live: Mutex<Vec<oneshot::Sender<()>>>,
+}
+
+impl Relay {
+    /// Listens on a free port of 127.0.0.1 and passes every connection on to `target`.
+    pub fn start(target: SocketAddr) -> Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State::default());
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let shared = Arc::clone(&state);
+        let thread = std::thread::Builder::new().name("relay".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = accept(listener, target, shared) => {}
+                }
+            });
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Cuts every connection that is open now and says how many those were.
+    pub fn cut(&self) -> usize {
+        let mut live = self.state.live();
+        // One whose connection has ended meanwhile has no receiver any more.
+        live.drain(..).filter_map(|cut| cut.send(()).ok()).count()
+    }
+
+    /// How many connections it has accepted.
+    pub fn accepted(&self) -> u64 {
+        self.state.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many connections are open.
+    pub fn live(&self) -> usize {
+        self.state.live().iter().filter(|cut| !cut.is_closed()).count()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // A thread that has ended already does not listen.
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl State {
+    fn live(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Sender<()>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn accept(listener: std::net::TcpListener, target: SocketAddr, state: Arc<State>) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((client, _)) = accepted else { continue };
+                let (cut, is_cut) = oneshot::channel();
+                let mut live = state.live();
+                live.retain(|cut| !cut.is_closed());
+                live.push(cut);
+                drop(live);
+                state.accepted.fetch_add(1, Ordering::Relaxed);
+                connections.spawn(relay(client, target, is_cut));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn relay(mut client: TcpStream, target: SocketAddr, is_cut: oneshot::Receiver<()>) {
+    // A target that does not listen is a connection that ends, as it would be without us.
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    tokio::select! {
+        Ok(()) = is_cut => {
+            // With nothing to linger for, closing sends a reset.
+            let _ = (client.set_zero_linger(), server.set_zero_linger());
+        }
+        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_pass_until_the_connection_is_cut_and_then_both_sides_know() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let relay = Relay::start(listener.local_addr().unwrap()).unwrap();
+        let mut client = TcpStream::connect(relay.address()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        client.write_all(b"over").await.unwrap();
+        let mut bytes = [0; 4];
+        server.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"over");
+        assert_eq!((relay.live(), relay.cut(), relay.accepted()), (1, 1, 1));
+        assert_eq!(client.read(&mut bytes).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+        assert_eq!(server.read(&mut bytes).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+        assert_eq!((relay.live(), relay.cut()), (0, 0));
+    }
+}
