@@ -1,5 +1,5 @@
 use std::pin::pin;
-use std::sync::Weak;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,14 +35,21 @@ pub(super) enum Opened {
 pub(super) struct Driver {
     connection: client::Connection<Io, Bytes>,
     ping_pong: Option<PingPong>,
+    address: String,
+    ended: Ended,
 }
+
+/// Why a connection ended, for those whose streams it took along. h2 tells them of an error in reading; of one in
+/// writing only that it is all over.
+#[derive(Clone, Default)]
+pub(super) struct Ended(Arc<OnceLock<UpstreamError>>);
 
 /// Dials and shakes hands.
 pub(super) async fn open(shared: &Shared) -> Result<Opened, UpstreamError> {
     let target = &shared.target;
     let (io, protocol) = target.dial().await?;
     match protocol {
-        Protocol::H1 => h1::Connection::open(io).await.map(Opened::H1),
+        Protocol::H1 => h1::Connection::open(io, target.authority()).await.map(Opened::H1),
         Protocol::H2 => {
             let (send, mut connection) = client::Builder::new()
                 .enable_push(false)
@@ -54,19 +61,45 @@ pub(super) async fn open(shared: &Shared) -> Result<Opened, UpstreamError> {
                 .await
                 .map_err(|error| UpstreamError::h2(target.authority(), &error))?;
             let ping_pong = connection.ping_pong();
-            Ok(Opened::H2 { send, driver: Box::new(Driver { connection, ping_pong }) })
+            let address = target.authority().to_owned();
+            let driver = Driver { connection, ping_pong, address, ended: Ended::default() };
+            Ok(Opened::H2 { send, driver: Box::new(driver) })
+        }
+    }
+}
+
+impl Ended {
+    /// What an error of a stream means: where that is no more than the connection's end, the reason for it.
+    pub(super) fn explain(&self, address: &str, error: &h2::Error) -> UpstreamError {
+        match (UpstreamError::h2(address, error), self.0.get()) {
+            (UpstreamError::Broken { unprocessed, .. }, Some(UpstreamError::Broken { cause, .. }))
+                if error.is_io() =>
+            {
+                UpstreamError::Broken { cause: cause.clone(), unprocessed }
+            }
+            (UpstreamError::Broken { .. }, Some(reason)) if error.is_io() => reason.clone(),
+            (error, _) => error,
         }
     }
 }
 
 impl Driver {
+    /// Where it will say why it ended.
+    pub(super) fn ended(&self) -> Ended {
+        self.ended.clone()
+    }
+
     /// Runs until the connection ends: by the server, by silence, or because nobody needs it any more.
     pub(super) async fn run(self: Box<Self>, pool: Weak<Shared>, id: u64) {
-        let Self { connection, ping_pong } = *self;
+        let Self { connection, ping_pong, address, ended } = *self;
+        // Dropped, which its streams notice, only after the reason is known.
+        let mut connection = pin!(connection);
         tokio::select! {
-            ended = connection => {
-                if let Err(error) = ended {
+            end = &mut connection => {
+                if let Err(error) = end {
                     tracing::debug!(%error, "connection to a cluster ended");
+                    // It is the only one that says so.
+                    let _ = ended.0.set(UpstreamError::h2(&address, &error));
                 }
             }
             () = watch(ping_pong, &pool, id) => {}

@@ -1,5 +1,6 @@
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -109,7 +110,7 @@ impl AsyncRead for Io {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer).map_err(refusal),
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
@@ -118,14 +119,18 @@ impl AsyncRead for Io {
 impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, data),
+            Self::Tls(stream) => {
+                Pin::new(&mut *stream).poll_write(context, data).map_err(|error| why(stream, error))
+            }
             Self::Plain(stream) => Pin::new(stream).poll_write(context, data),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => {
+                Pin::new(&mut *stream).poll_flush(context).map_err(|error| why(stream, error))
+            }
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
         }
     }
@@ -143,7 +148,9 @@ impl AsyncWrite for Io {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(&mut *stream)
+                .poll_write_vectored(context, slices)
+                .map_err(|error| why(stream, error)),
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
@@ -153,5 +160,34 @@ impl AsyncWrite for Io {
             Self::Tls(stream) => stream.is_write_vectored(),
             Self::Plain(stream) => stream.is_write_vectored(),
         }
+    }
+}
+
+/// Why nothing more can be written. In TLS 1.3 a server decides on our certificate when our handshake is over
+/// already: it may have closed before we wrote, and its alert waits to be read.
+fn why(stream: &mut TlsStream<TcpStream>, error: io::Error) -> io::Error {
+    let (socket, session) = stream.get_mut();
+    // The event loop may not know yet that there is something to read; the socket does.
+    let Ok(socket) = socket.as_fd().try_clone_to_owned() else {
+        return error;
+    };
+    let mut socket = std::net::TcpStream::from(socket);
+    // Ends when nothing is left, or when as much is there as a session keeps unread.
+    while session.read_tls(&mut socket).is_ok_and(|read| read > 0) {
+        if let Err(cause) = session.process_new_packets() {
+            return refusal(io::Error::new(io::ErrorKind::InvalidData, cause));
+        }
+    }
+    error
+}
+
+/// An alert that refuses our certificate, by a kind of error that no socket has: HTTP libraries pass the kind and
+/// the text on, but not rustls' own error.
+fn refusal(error: io::Error) -> io::Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::AlertReceived(alert)) if UpstreamError::refuses_certificate(*alert) => {
+            io::Error::new(UpstreamError::REFUSED, format!("{alert:?}"))
+        }
+        _ => error,
     }
 }

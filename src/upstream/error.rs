@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 
@@ -103,7 +104,7 @@ impl UpstreamError {
         let address = address.to_owned();
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(InvalidCertificate(cause)) => Self::NotTrusted { address, cause: cause.to_string() },
-            Some(AlertReceived(alert)) if refuses_certificate(*alert) => {
+            Some(AlertReceived(alert)) if Self::refuses_certificate(*alert) => {
                 Self::CredentialRefused { address, cause: format!("{alert:?}") }
             }
             Some(other) => Self::Tls { address, cause: other.to_string() },
@@ -111,34 +112,57 @@ impl UpstreamError {
         }
     }
 
+    /// The kind of an I/O error that stands for an alert by which a server refuses our certificate.
+    pub(super) const REFUSED: io::ErrorKind = io::ErrorKind::PermissionDenied;
+
     /// What an error of an HTTP/2 stream or connection means.
     pub(super) fn h2(address: &str, error: &h2::Error) -> Self {
-        if let Some(io) = error.get_io()
-            && let Some(rustls::Error::AlertReceived(alert)) =
-                io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            && refuses_certificate(*alert)
-        {
-            return Self::CredentialRefused { address: address.to_owned(), cause: format!("{alert:?}") };
+        if let Some(refused) = error.get_io().and_then(|error| Self::refused(address, error)) {
+            return refused;
         }
         // RFC 9113 6.8 and 8.7: a stream above GOAWAY's last one, and a refused one, were not acted upon.
         let unprocessed = error.reason() == Some(h2::Reason::REFUSED_STREAM)
             || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR));
         Self::Broken { cause: error.to_string(), unprocessed }
     }
-}
 
-/// In TLS 1.3 the client learns only after its own handshake that its certificate was not good enough.
-fn refuses_certificate(alert: rustls::AlertDescription) -> bool {
-    use rustls::AlertDescription as Alert;
-    matches!(
-        alert,
-        Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::CertificateRequired
-    )
+    /// What an error of an HTTP/1.1 connection means.
+    pub(super) fn h1(address: &str, error: &hyper::Error) -> Self {
+        let mut cause = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            let io = inner.downcast_ref::<io::Error>();
+            if let Some(refused) = io.and_then(|error| Self::refused(address, error)) {
+                return refused;
+            }
+            cause = format!("{cause}: {inner}");
+            source = inner.source();
+        }
+        Self::Broken { cause, unprocessed: error.is_canceled() }
+    }
+
+    /// Whether an alert refuses our certificate. In TLS 1.3 the client learns only after its own handshake that it
+    /// was not good enough.
+    pub(super) fn refuses_certificate(alert: rustls::AlertDescription) -> bool {
+        use rustls::AlertDescription as Alert;
+        matches!(
+            alert,
+            Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::CertificateRequired
+                // Its signature is by another authority of the name that the server knows.
+                | Alert::DecryptError
+        )
+    }
+
+    fn refused(address: &str, error: &io::Error) -> Option<Self> {
+        let cause = error.get_ref().map(ToString::to_string).unwrap_or_default();
+        (error.kind() == Self::REFUSED)
+            .then(|| Self::CredentialRefused { address: address.to_owned(), cause })
+    }
 }

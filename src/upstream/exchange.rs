@@ -65,10 +65,13 @@ pub(super) fn start(
 ) -> Result<(Sender, Receiver), UpstreamError> {
     match lease {
         Lease::H2 { mut send, slot } => {
-            let (response, body) = send
-                .send_request(request, end)
-                // Nothing was sent: the connection has ended or is being closed.
-                .map_err(|error| UpstreamError::Broken { cause: error.to_string(), unprocessed: true })?;
+            let (response, body) = send.send_request(request, end).map_err(|error| {
+                match slot.h2_error(&error) {
+                    // Nothing was sent: the connection has ended or is being closed.
+                    UpstreamError::Broken { cause, .. } => UpstreamError::Broken { cause, unprocessed: true },
+                    refused => refused,
+                }
+            })?;
             let way = if end { Way::Done } else { Way::H2(body) };
             Ok((Sender(way), Receiver { from: From::H2Head(response), slot: Some(slot) }))
         }
@@ -189,7 +192,10 @@ impl Receiver {
                     }
                     result = response => result,
                 };
-                let response = result.map_err(|error| h1::broken(&error))?;
+                let response = match result {
+                    Ok(response) => response,
+                    Err(error) => return Err(self.h1_error(&error)),
+                };
                 let (parts, body) = response.into_parts();
                 let end = body.is_end_stream();
                 if let From::H1Head { connection, .. } = std::mem::replace(&mut self.from, From::Done) {
@@ -219,7 +225,7 @@ impl Receiver {
             From::H1Body { body, trailers, .. } => loop {
                 match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
                     None => return Ok(None),
-                    Some(Err(error)) => return Err(h1::broken(&error)),
+                    Some(Err(error)) => return Err(self.h1_error(&error)),
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(data) => return Ok(Some(data)),
                         Err(frame) => *trailers = frame.into_trailers().ok(),
@@ -254,8 +260,15 @@ impl Receiver {
         }
     }
 
+    fn h1_error(&self, error: &hyper::Error) -> UpstreamError {
+        UpstreamError::h1(self.slot.as_ref().map_or("", Slot::authority), error)
+    }
+
     fn h2_error(&self, error: &h2::Error) -> UpstreamError {
-        UpstreamError::h2(self.slot.as_ref().map_or("", Slot::authority), error)
+        match &self.slot {
+            Some(slot) => slot.h2_error(error),
+            None => UpstreamError::h2("", error),
+        }
     }
 }
 

@@ -34,20 +34,25 @@ pub(super) enum RequestBody {
 pub(super) struct Cut;
 
 impl Connection {
-    pub(super) async fn open(io: Io) -> Result<Self, UpstreamError> {
+    pub(super) async fn open(io: Io, address: &str) -> Result<Self, UpstreamError> {
         let (mut send, connection) = http1::Builder::new()
             .max_buf_size(64 << 10)
             .handshake(TokioIo::new(io))
             .await
-            .map_err(|error| broken(&error))?;
+            .map_err(|error| UpstreamError::h1(address, &error))?;
         // Ends with its connection: when the server closes it or the sender is dropped.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
+        let connection = tokio::spawn(async move {
+            connection.await.inspect_err(|error| {
                 tracing::debug!(%error, "HTTP/1.1 connection to a cluster ended");
-            }
+            })
         });
         // It is ready only once the other side of the channel was polled; before that it would be taken for dead.
-        send.ready().await.map_err(|error| broken(&error))?;
+        if let Err(error) = send.ready().await {
+            // The sender only knows that it is over, the connection why.
+            let ended = connection.await;
+            let cause = ended.as_ref().map_or(&error, |ended| ended.as_ref().err().unwrap_or(&error));
+            return Err(UpstreamError::h1(address, cause));
+        }
         Ok(Self(send))
     }
 
@@ -78,17 +83,6 @@ pub(super) fn origin_form(mut request: Request<()>, authority: &str) -> Request<
         request.headers_mut().insert(header::HOST, host);
     }
     request
-}
-
-/// What an error of hyper's means.
-pub(super) fn broken(error: &hyper::Error) -> UpstreamError {
-    let mut cause = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        cause = format!("{cause}: {inner}");
-        source = inner.source();
-    }
-    UpstreamError::Broken { cause, unprocessed: error.is_canceled() }
 }
 
 impl Body for RequestBody {

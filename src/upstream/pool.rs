@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::UpstreamError;
-use super::connection;
+use super::connection::{self, Ended};
 use super::dial::{Protocol, Target};
 use super::h1;
 
@@ -56,6 +56,7 @@ struct State {
 
 struct H2 {
     id: u64,
+    ended: Ended,
     send: SendRequest<Bytes>,
     in_use: usize,
     idle_since: Instant,
@@ -75,8 +76,8 @@ pub(super) enum Lease {
 /// Gives its place back when dropped.
 pub(super) struct Slot {
     shared: Arc<Shared>,
-    /// The HTTP/2 connection; HTTP/1 ones have no more than one place.
-    h2: Option<u64>,
+    /// The HTTP/2 connection, and where it will say why it ended; HTTP/1 ones have no more than one place.
+    h2: Option<(u64, Ended)>,
 }
 
 impl Pool {
@@ -147,7 +148,8 @@ impl Shared {
                 index += 1;
             } else if connection.is_alive() {
                 connection.in_use += 1;
-                let slot = Slot { shared: Arc::clone(self), h2: Some(connection.id) };
+                let slot =
+                    Slot { shared: Arc::clone(self), h2: Some((connection.id, connection.ended.clone())) };
                 return Some(Lease::H2 { send: connection.send.clone(), slot });
             } else {
                 state.h2.remove(index);
@@ -215,7 +217,8 @@ impl Shared {
                 Ok(connection::Opened::H2 { send, driver }) => {
                     state.protocol = Some(Protocol::H2);
                     let id = state.next_id();
-                    state.h2.push(H2 { id, send, in_use: 0, idle_since: Instant::now(), settled: false });
+                    let (ended, idle_since) = (driver.ended(), Instant::now());
+                    state.h2.push(H2 { id, ended, send, in_use: 0, idle_since, settled: false });
                     // Ends with its connection.
                     tokio::spawn(driver.run(Arc::downgrade(self), id));
                     self.serve(&mut state)
@@ -331,6 +334,14 @@ impl Slot {
         self.shared.target.authority()
     }
 
+    /// What an error of an HTTP/2 stream means.
+    pub(super) fn h2_error(&self, error: &h2::Error) -> UpstreamError {
+        match &self.h2 {
+            Some((_, ended)) => ended.explain(self.authority(), error),
+            None => UpstreamError::h2(self.authority(), error),
+        }
+    }
+
     /// Keeps an HTTP/1 connection that is ready for another request.
     pub(super) fn keep(self, connection: h1::Connection) {
         let shared = Arc::clone(&self.shared);
@@ -341,7 +352,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.shared.release(self.h2);
+        self.shared.release(self.h2.as_ref().map(|(id, _)| *id));
     }
 }
 
