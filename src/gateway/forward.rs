@@ -1,10 +1,11 @@
+use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, response};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::upstream::{Head, Receiver, Sender, Upstream, UpstreamError, Worker};
@@ -16,6 +17,9 @@ use super::replay::Replay;
 
 /// Attempts at one request: over a connection that turns out to be dead, and over the one after it.
 const ATTEMPTS: usize = 3;
+/// Attempts at one request that no connection took: a server that says goodbye after each answer (kube-apiserver
+/// after a 401, or by chance) may do so to several in a row. As many as Go's transport makes.
+const UNTAKEN_ATTEMPTS: usize = 7;
 
 /// A request that is ready to be sent, and how it is to be treated.
 pub(super) struct Plan {
@@ -68,17 +72,33 @@ pub(super) async fn forward(
         match outcome {
             Outcome::Failed(error)
                 if !answered
-                    && attempt < ATTEMPTS
+                    && attempt < attempts(&error)
                     && may_repeat(&error, plan.request.method(), &body, plan.expects_continue) =>
             {
                 attempt += 1;
                 tracing::debug!(%error, attempt, "repeating a request over another connection");
+                if attempt > 2 {
+                    sleep(aside(attempt)).await;
+                }
             }
             outcome => {
                 traffic.received = body.size();
                 return (outcome, traffic);
             }
         }
+    }
+}
+
+/// By chance, and longer each time: those that one goodbye sent away together would meet the next one together.
+fn aside(attempt: usize) -> Duration {
+    let most = 4_u64 << attempt.min(8);
+    Duration::from_millis(RandomState::new().hash_one(attempt) % most)
+}
+
+fn attempts(error: &UpstreamError) -> usize {
+    match error {
+        UpstreamError::Broken { unprocessed: true, .. } => UNTAKEN_ATTEMPTS,
+        _ => ATTEMPTS,
     }
 }
 
