@@ -15,12 +15,9 @@ use super::Connection;
 use super::plan::Plan;
 use super::received::{BodyDigest, Received};
 
-/// As many as a kube-apiserver's hub may want.
-const STREAMS: u32 = 1000;
-
 pub(super) async fn serve(stream: TlsStream<TcpStream>, connection: Connection) -> Result<()> {
     let mut streams = h2::server::Builder::new()
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(connection.state.streams)
         .initial_window_size(1 << 20)
         .initial_connection_window_size(16 << 20)
         .max_header_list_size(4 << 20)

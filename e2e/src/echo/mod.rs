@@ -39,6 +39,10 @@ pub struct EchoOptions {
     /// Certificates of authorities, one of which must have issued the client's certificate; none is asked for
     /// when this is `None`.
     pub client_ca: Option<String>,
+    /// Whether clients without a certificate are served too.
+    pub client_optional: bool,
+    /// HTTP/2 streams that a client may have open on one connection.
+    pub streams: u32,
     /// Names in its certificate besides `localhost` and `127.0.0.1`.
     pub names: Vec<String>,
     /// An `x-echo` header in each answer: which of several echoes it was.
@@ -58,6 +62,7 @@ pub struct Echo {
 #[derive(Default)]
 struct State {
     name: String,
+    streams: u32,
     accepted: AtomicU64,
     live: AtomicU64,
     requests: Mutex<Vec<u64>>,
@@ -69,6 +74,8 @@ impl Default for EchoOptions {
         Self {
             protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
             client_ca: None,
+            client_optional: false,
+            streams: 1000,
             names: Vec::new(),
             name: "echo".to_owned(),
         }
@@ -87,6 +94,18 @@ impl EchoOptions {
         self
     }
 
+    /// One that also serves clients without a certificate; to be given after [`Self::client_ca`].
+    pub fn client_optional(mut self) -> Self {
+        self.client_optional = true;
+        self
+    }
+
+    /// With another limit of HTTP/2 streams. kube-apiserver's is 100.
+    pub fn streams(mut self, streams: u32) -> Self {
+        self.streams = streams;
+        self
+    }
+
     /// With another name.
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
@@ -101,7 +120,7 @@ impl Echo {
         let mut names = vec!["localhost", "127.0.0.1"];
         names.extend(options.names.iter().map(String::as_str));
         let acceptor = acceptor(&authority.server(&names)?, &options)?;
-        let state = Arc::new(State { name: options.name, ..State::default() });
+        let state = Arc::new(State { name: options.name, streams: options.streams, ..State::default() });
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -246,9 +265,12 @@ fn acceptor(identity: &Identity, options: &EchoOptions) -> Result<TlsAcceptor> {
             for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
                 roots.add(certificate?)?;
             }
-            builder.with_client_cert_verifier(
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?,
-            )
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(if options.client_optional {
+                verifier.allow_unauthenticated().build()?
+            } else {
+                verifier.build()?
+            })
         }
     };
     let chain = CertificateDer::pem_slice_iter(identity.cert.as_bytes()).collect::<Result<Vec<_>, _>>()?;

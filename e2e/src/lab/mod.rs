@@ -16,6 +16,7 @@ pub mod node;
 pub mod pki;
 pub mod ports;
 pub mod process;
+pub mod sockets;
 pub mod usage;
 pub mod wait;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, SerialNumber,
 };
 use time::OffsetDateTime;
 
@@ -26,6 +26,8 @@ pub struct CertificateRequest {
     pub organizations: Vec<String>,
     /// DNS names and IP addresses of a server.
     pub names: Vec<String>,
+    /// Its serial number; a random one when there is none.
+    pub serial: Option<u64>,
     /// What it may be used for.
     pub usages: Vec<ExtendedKeyUsagePurpose>,
     /// From when; an hour ago unless changed.
@@ -73,6 +75,7 @@ impl Authority {
         for organization in &request.organizations {
             params.distinguished_name.push(DnType::OrganizationName, organization.as_str());
         }
+        params.serial_number = request.serial.map(SerialNumber::from);
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.extended_key_usages = request.usages.clone();
@@ -102,6 +105,7 @@ impl CertificateRequest {
             common_name: names.first().copied().unwrap_or("server").to_owned(),
             organizations: Vec::new(),
             names: names.iter().map(|&name| name.to_owned()).collect(),
+            serial: None,
             usages: vec![ExtendedKeyUsagePurpose::ServerAuth],
             not_before: OffsetDateTime::now_utc() - time::Duration::hours(1),
             not_after: OffsetDateTime::now_utc() + time::Duration::days(365),
@@ -122,6 +126,12 @@ impl CertificateRequest {
     /// Valid from now on (less an hour, for clocks that differ) for so long.
     pub fn valid_for(mut self, lifetime: Duration) -> Self {
         self.not_after = OffsetDateTime::now_utc() + lifetime;
+        self
+    }
+
+    /// With this serial number.
+    pub fn serial(mut self, serial: u64) -> Self {
+        self.serial = Some(serial);
         self
     }
 
