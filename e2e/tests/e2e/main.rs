@@ -5,6 +5,8 @@
 
 mod bare;
 mod bodies;
+mod churn;
+mod drain;
 mod echo;
 mod exposure;
 mod flags;
@@ -12,10 +14,14 @@ mod identity;
 mod idle;
 mod in_cluster;
 mod informer;
+mod isolation;
 mod kubectl;
 mod lab;
 mod operations;
+mod outage;
 mod paths;
 mod penetration;
 mod rotation;
 mod secrecy;
+mod through;
+mod watches;
