@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::model::{Answer, answer};
 
 use super::Request;
-use super::query::Query;
+use crate::model::Query;
 
 /// A document that is the same for everybody.
 #[derive(Debug)]

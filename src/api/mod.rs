@@ -11,7 +11,6 @@ mod document;
 mod gateway;
 mod negotiation;
 mod openapi;
-mod query;
 mod selector;
 mod serve;
 mod table;

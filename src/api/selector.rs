@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{Reason, Status};
 
-use super::query::Query;
+use crate::model::Query;
 
 /// `labelSelector` and `fieldSelector`: which objects of a list are wanted.
 #[derive(Debug, Default)]

@@ -9,9 +9,9 @@ use crate::clusters::Table;
 use crate::model::{Answer, Reason, Status, answer};
 
 use super::negotiation::{self, Form};
-use super::query::Query;
 use super::selector::Selectors;
 use super::{Api, Request, VERSION, document, gateway, table};
+use crate::model::Query;
 
 /// The one resource that is read here; its `proxy` never comes this way.
 const RESOURCE: &str = "clustergateways";

@@ -9,7 +9,7 @@ use crate::clusters::Cluster;
 use crate::model::{GroupName, Reason, Status};
 
 use super::gateway::{self, ObjectMeta};
-use super::query::Query;
+use crate::model::Query;
 
 /// `includeObject`: how much of an object goes along with its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

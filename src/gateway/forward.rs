@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, response};
-use tokio::time::{Instant, sleep, sleep_until};
+use http::{Method, Request, StatusCode};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::upstream::{Head, Receiver, Sender, Upstream, UpstreamError, Worker};
@@ -13,6 +13,7 @@ use crate::upstream::{Head, Receiver, Sender, Upstream, UpstreamError, Worker};
 use super::client::{Body, Gone, Reply};
 use super::headers;
 use super::record::Traffic;
+use super::relay::{End, relay};
 use super::replay::Replay;
 
 /// Attempts at one request: over a connection that turns out to be dead, and over the one after it.
@@ -20,6 +21,9 @@ const ATTEMPTS: usize = 3;
 /// Attempts at one request that no connection took: a server that says goodbye after each answer (kube-apiserver
 /// after a 401, or by chance) may do so to several in a row. As many as Go's transport makes.
 const UNTAKEN_ATTEMPTS: usize = 7;
+
+/// For a cluster to take a part of a body: who reads nothing for so long holds up what others could send.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// A request that is ready to be sent, and how it is to be treated.
 pub(super) struct Plan {
@@ -30,8 +34,10 @@ pub(super) struct Plan {
     pub(super) bodiless: bool,
     /// The caller waits for a 100 before it sends its body.
     pub(super) expects_continue: bool,
-    /// The answer may take as long as it likes, and ends early when we drain.
+    /// The answer may take as long as it likes.
     pub(super) long_running: bool,
+    /// The answer may end early when we drain: its reader takes it up again by itself.
+    pub(super) resumable: bool,
     /// For a response's header after the request is sent, unless it is long running.
     pub(super) deadline: Duration,
 }
@@ -102,14 +108,14 @@ fn attempts(error: &UpstreamError) -> usize {
     }
 }
 
-/// Only what the cluster surely did not begin, or what does no harm twice (RFC 9110 section 9.2.2), and only with
-/// its whole body.
+/// Only what the cluster surely did not begin, or what changes nothing (RFC 9110 section 9.2.1), and only with its
+/// whole body. Go's transport does the same: a DELETE that is repeated may meet what was made in between.
 fn may_repeat(error: &UpstreamError, method: &Method, body: &Replay, expects_continue: bool) -> bool {
     let UpstreamError::Broken { unprocessed, .. } = error else {
         return false;
     };
     let whole = body.is_whole() && (!expects_continue || body.is_untouched());
-    whole && (*unprocessed || method.is_idempotent())
+    whole && (*unprocessed || method.is_safe())
 }
 
 /// One attempt. Also says whether anything went to the caller.
@@ -153,7 +159,8 @@ async fn exchange(
             },
             end = &mut sending, if sent.is_none() => match end {
                 Ok(body) => sent = Some((body, Instant::now())),
-                Err(gone) => return (Outcome::CallerGone(None, gone), answered),
+                Err(Stop::Gone(gone)) => return (Outcome::CallerGone(None, gone), answered),
+                Err(Stop::NotTaken) => return (Outcome::Failed(not_taken()), answered),
             },
             gone = left(&mut sent) => return (Outcome::CallerGone(None, gone), answered),
             gone = reply.left() => return (Outcome::CallerGone(None, gone), answered),
@@ -169,7 +176,7 @@ async fn exchange(
     headers::clean_response(&mut head.headers);
     let status = head.status;
     traffic.header = Some(begun.elapsed());
-    let relay = relay(plan.long_running, head, end, &mut receiver, reply, drain, &mut traffic.sent);
+    let relay = relay(head, end, &mut receiver, reply, plan.resumable, drain, &mut traffic.sent);
     let result = {
         let mut relay = pin!(relay);
         loop {
@@ -178,7 +185,8 @@ async fn exchange(
                 result = &mut relay => break result,
                 end = &mut sending, if sent.is_none() => match end {
                     Ok(body) => sent = Some((body, Instant::now())),
-                    Err(gone) => break Err(End::Gone(gone)),
+                    Err(Stop::Gone(gone)) => break Err(End::Gone(gone)),
+                    Err(Stop::NotTaken) => break Err(End::Upstream(not_taken())),
                 },
                 gone = left(&mut sent) => break Err(End::Gone(gone)),
             }
@@ -192,14 +200,16 @@ async fn exchange(
     (outcome, true)
 }
 
-enum End {
+/// Why a body was not sent to its end.
+enum Stop {
     Gone(Gone),
-    Upstream(UpstreamError),
+    /// The cluster took nothing of it for [`TAKEN_WITHIN`].
+    NotTaken,
 }
 
 /// Sends the body and gives it back once it is sent or the cluster takes no more of it: what the cluster has to say
 /// about that comes as its answer.
-async fn send<'a>(bodiless: bool, sender: &mut Sender, body: &'a mut Replay) -> Result<&'a mut Replay, Gone> {
+async fn send<'a>(bodiless: bool, sender: &mut Sender, body: &'a mut Replay) -> Result<&'a mut Replay, Stop> {
     let mut position = 0;
     if bodiless {
         return Ok(body);
@@ -209,14 +219,23 @@ async fn send<'a>(bodiless: bool, sender: &mut Sender, body: &'a mut Replay) -> 
             Ok(part) => part,
             Err(gone) => {
                 sender.cancel();
-                return Err(gone);
+                return Err(Stop::Gone(gone));
             }
         };
         let (mut data, end) = part.map_or((Bytes::new(), true), |part| (part, false));
-        if sender.send(&mut data, end).await.is_err() || end {
-            return Ok(body);
+        match timeout(TAKEN_WITHIN, sender.send(&mut data, end)).await {
+            Ok(Ok(())) if !end => {}
+            Ok(_) => return Ok(body),
+            Err(_) => {
+                sender.cancel();
+                return Err(Stop::NotTaken);
+            }
         }
     }
+}
+
+fn not_taken() -> UpstreamError {
+    UpstreamError::Deadline { seconds: TAKEN_WITHIN.as_secs() }
 }
 
 /// Resolves when the caller leaves, where reading is how one finds out.
@@ -232,53 +251,6 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-async fn relay(
-    long_running: bool,
-    head: response::Parts,
-    end: bool,
-    receiver: &mut Receiver,
-    reply: &mut Reply,
-    drain: &CancellationToken,
-    sent: &mut u64,
-) -> Result<(), End> {
-    let in_lines = is_in_lines(&head.headers);
-    reply.head(head, end).await.map_err(End::Gone)?;
-    if end {
-        return Ok(());
-    }
-    let mut is_whole = true;
-    loop {
-        let part = tokio::select! {
-            biased;
-            part = receiver.data() => part.map_err(End::Upstream)?,
-            gone = reply.left() => return Err(End::Gone(gone)),
-            // Ending between two events makes a client watch again from there, and miss nothing.
-            () = drain.cancelled(), if long_running && is_whole => {
-                return reply.finish().await.map_err(End::Gone);
-            }
-        };
-        match part {
-            Some(data) => {
-                is_whole = !in_lines || data.last() == Some(&b'\n');
-                *sent += data.len() as u64;
-                reply.data(data).await.map_err(End::Gone)?;
-            }
-            None => break,
-        }
-    }
-    match receiver.trailers().await.map_err(End::Upstream)? {
-        Some(trailers) => reply.trailers(trailers).await,
-        None => reply.finish().await,
-    }
-    .map_err(End::Gone)
-}
-
-/// Events in JSON and lines of logs end with a line; those in protobuf come in parts of their own.
-fn is_in_lines(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    content_type.starts_with(b"application/json") || content_type.starts_with(b"text/")
 }
 
 fn http_continue() -> http::Response<()> {

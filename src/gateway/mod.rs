@@ -10,6 +10,7 @@ mod forward;
 mod headers;
 mod local;
 mod record;
+mod relay;
 mod replay;
 mod request;
 mod route;

@@ -4,7 +4,7 @@ use http::Uri;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
-use crate::model::{ClusterName, RequestInfo};
+use crate::model::{ClusterName, Query, RequestInfo};
 
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(super) fn route<'a>(uri: &'a Uri, group: &str) -> Result<Route<'a>, BadPath>
     match name {
         Some(cluster) if ClusterName::is_valid(&cluster) => {
             // Decoded as a whole: a cluster that decodes `%2F` before it looks for segments finds them there too.
-            if decode(rest)?.split('/').any(|segment| matches!(segment, "." | "..")) {
+            if decode(rest)?.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
                 return Err(BadPath::DotSegment);
             }
             Ok(Route::Proxy { cluster, rest })
@@ -67,16 +67,24 @@ pub(super) fn decode(path: &str) -> Result<Cow<'_, str>, BadPath> {
     percent_decode_str(path).decode_utf8().map_err(|_| BadPath::NotUtf8)
 }
 
+/// Whether the answer is one whose reader takes it up again where it ended: a watch, or a log that is followed.
+pub(super) fn is_resumable(info: &RequestInfo<'_>, query: Option<&str>) -> bool {
+    let query = Query::new(query);
+    info.is_resource
+        && (info.verb == "watch"
+            || info.verb == "get" && info.subresource.is_empty() && query.flag("watch")
+            || info.verb == "get" && info.subresource == "log" && query.flag("follow"))
+}
+
 /// Whether the answer may take as long as it likes and is streamed: kube-apiserver's
 /// `BasicLongRunningRequestCheck` for watches, logs and the streams into pods and services.
 pub(super) fn is_long_running(info: &RequestInfo<'_>, query: Option<&str>) -> bool {
-    let follow = |query: &str| {
-        query.split('&').any(|pair| matches!(pair, "follow=true" | "follow=1" | "watch=true" | "watch=1"))
-    };
-    matches!(&*info.verb, "watch" | "proxy")
+    let parameters = Query::new(query);
+    is_resumable(info, query)
+        || info.verb == "proxy"
         || matches!(info.subresource, "proxy" | "exec" | "attach" | "portforward")
-        || (info.subresource == "log" || !info.is_resource) && query.is_some_and(follow)
-        || query.is_some_and(|query| info.verb == "get" && follow(query))
+        || parameters.flag("watch")
+        || parameters.flag("follow")
 }
 
 #[cfg(test)]
@@ -122,7 +130,17 @@ mod tests {
 
     #[test]
     fn dot_segments_never_leave_the_clusters_api() {
-        for rest in ["/..", "/.", "/a/../b", "/%2e%2E/x", "/.%2e", "/a/%2e", "/..%2Fb", "/a%2f%2E.%2fb"] {
+        for rest in [
+            "/..",
+            "/.",
+            "/a/../b",
+            "/%2e%2E/x",
+            "/.%2e",
+            "/a/%2e",
+            "/..%2Fb",
+            "/a%2f%2E.%2fb",
+            "/a%5C..%5Cb",
+        ] {
             let path = format!("/apis/cluster.core.oam.dev/v1alpha1/clustergateways/a/proxy{rest}");
             assert_eq!(read(&path), Err(BadPath::DotSegment), "{rest}");
         }
@@ -155,5 +173,18 @@ mod tests {
         assert!(!check("/api/v1/namespaces/a/pods/b/log", None));
         assert!(!check("/api/v1/pods", Some("limit=500")));
         assert!(!check("/healthz", None));
+    }
+
+    #[test]
+    fn only_what_is_taken_up_again_ends_early() {
+        let check = |path: &str, query: Option<&str>| {
+            is_resumable(&RequestInfo::parse(&Method::GET, path, query), query)
+        };
+        assert!(check("/api/v1/pods", Some("watch=true")));
+        assert!(check("/api/v1/namespaces/a/pods/b", Some("watch=1")));
+        assert!(check("/api/v1/namespaces/a/pods/b/log", Some("follow=true")));
+        assert!(!check("/api/v1/namespaces/a/services/b/proxy/x", Some("watch=true")));
+        assert!(!check("/api/v1/namespaces/a/services/b/proxy/backup.tar.gz", None));
+        assert!(!check("/api/v1/pods", None));
     }
 }

@@ -17,14 +17,14 @@ use crate::authn::{ClientChain, WorkerAuthenticator};
 use crate::authz::WorkerAuthorizer;
 use crate::clusters::{Cluster, Tables};
 use crate::exchange::{Identity, WorkerExchanger};
-use crate::model::{AUDIT_ID, Answer, Reason, RequestInfo, Status, User};
+use crate::model::{AUDIT_ID, Answer, Query, Reason, RequestInfo, Status, User};
 use crate::telemetry::{Metrics, Target};
 use crate::upstream::Worker;
 
 use super::client::{self, Body, Reply};
 use super::forward::{Outcome, Plan, forward};
 use super::record::Progress;
-use super::route::{BadPath, Route, decode, is_long_running, route};
+use super::route::{BadPath, Route, decode, is_long_running, is_resumable, route};
 use super::{failure, headers, local, request};
 
 /// The resource that is authorized when somebody goes to a cluster.
@@ -215,11 +215,16 @@ impl Gateway {
         }
         let user = self.authenticate(&parts.headers, caller).await?;
         progress.user(&user);
-        if parts.method == Method::CONNECT {
-            return Err(Status::new(
-                Reason::MethodNotAllowed,
-                "CONNECT is not served, extended CONNECT neither: open WebSockets by an HTTP/1.1 upgrade",
-            ));
+        match parts.method {
+            Method::CONNECT => {
+                return Err(Status::new(
+                    Reason::MethodNotAllowed,
+                    "CONNECT is not served, extended CONNECT neither: open WebSockets by an HTTP/1.1 upgrade",
+                ));
+            }
+            // An answer to it may repeat the request's header, in which the cluster's credential is.
+            Method::TRACE => return Err(Status::new(Reason::MethodNotAllowed, "TRACE is not served")),
+            _ => {}
         }
         let bad_path = |error: BadPath| Status::new(Reason::BadRequest, error.to_string());
         let path = decode(parts.uri.path()).map_err(bad_path)?;
@@ -260,6 +265,7 @@ impl Gateway {
             ));
         }
         let long_running = is_long_running(&asked, query);
+        let resumable = is_resumable(&asked, query);
         let identity = self.identity(&user, &cluster, query)?;
         let uri = request::target(access.upstream.endpoint(), rest, query)?;
         let expects_continue = headers::expects_continue(&parts.headers);
@@ -282,6 +288,7 @@ impl Gateway {
             bodiless: body.is_empty(),
             expects_continue,
             long_running,
+            resumable,
             deadline: self.parts.options.request_timeout,
         };
         Ok(Decision::Forward { cluster, plan })
@@ -300,7 +307,7 @@ impl Gateway {
     /// Who the caller is on the cluster.
     fn identity(&self, user: &Arc<User>, cluster: &Cluster, query: Option<&str>) -> Result<Identity, Status> {
         let exchanger = &self.parts.exchanger;
-        let asked = query.is_some_and(|query| query.split('&').any(|pair| pair == "impersonate=true"));
+        let asked = Query::new(query).first("impersonate").is_some_and(|value| value == "true");
         let rules = match &cluster.rules {
             Ok(rules) => rules.as_deref(),
             Err(why) if exchanger.is_on(asked) => return Err(failure::not_usable(&cluster.name, why)),

@@ -36,7 +36,8 @@ pub(super) async fn serve(stream: Coalesced, caller: Arc<Caller>, gateway: Arc<G
             Ok(Ok(Some(_))) => {}
             Ok(Ok(None)) | Err(_) => return,
             Ok(Err(error)) => {
-                tracing::debug!(peer = %caller.peer, %error, "request could not be read");
+                // Only its kind: its text repeats what was sent, which may be a token.
+                tracing::debug!(peer = %caller.peer, error = error.etype().as_str(), "request could not be read");
                 return gateway.refuse_h1(session).await;
             }
         }

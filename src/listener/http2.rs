@@ -15,8 +15,8 @@ const STREAMS: u32 = 1000;
 const HEADER_LIST: u32 = 1 << 20;
 /// What one stream's body may have on the way to a cluster that does not take it.
 const STREAM_WINDOW: u32 = 256 << 10;
-/// Room for many uploads at once; a cluster that stands still holds up at most its own streams' share of it.
-const CONNECTION_WINDOW: u32 = 16 << 20;
+/// Room for every stream's share: clusters that take nothing never hold up what callers send to others.
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 
 /// What one stream's answer may have on the way to a caller who does not take it.
 const SEND_BUFFER: usize = 128 << 10;

@@ -5,6 +5,7 @@
 mod answer;
 mod cluster_name;
 mod group_name;
+mod query;
 mod recent;
 mod request_info;
 mod status;
@@ -13,6 +14,7 @@ mod user;
 pub use answer::{AUDIT_ID, Answer, answer, local_headers};
 pub use cluster_name::{ClusterName, InvalidClusterName};
 pub use group_name::{GroupName, InvalidGroupName};
+pub use query::Query;
 pub use recent::Recent;
 pub use request_info::RequestInfo;
 pub use status::{Cause, Details, Reason, Status};

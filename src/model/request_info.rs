@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use http::Method;
 
+use super::Query;
+
 /// What a request asks for, in the terms of Kubernetes authorization.
 ///
 /// The rules are those of `RequestInfoFactory.NewRequestInfo` (k8s.io/apiserver,
@@ -109,11 +111,11 @@ impl<'a> RequestInfo<'a> {
 
     /// What makes a watch of a list, or one object of a collection.
     fn read_list_options(&mut self, query: &str) {
-        let first = |wanted: &str| form(query).find(|(key, _)| key == wanted).map(|(_, value)| value);
-        if first("watch").is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false")) {
+        let query = Query::new(Some(query));
+        if query.flag("watch") {
             self.verb = Cow::Borrowed("watch");
         }
-        if let Some(name) = first("fieldSelector").as_deref().and_then(exact_name) {
+        if let Some(name) = query.first("fieldSelector").as_deref().and_then(exact_name) {
             self.name = Cow::Owned(name.to_owned());
         }
     }
@@ -152,21 +154,12 @@ fn lower_case(method: &Method) -> Cow<'static, str> {
     }
 }
 
-/// The pairs of `application/x-www-form-urlencoded` text, in order.
-fn form(query: &str) -> impl Iterator<Item = (Cow<'_, str>, String)> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (percent_encoding::percent_decode_str(key).decode_utf8_lossy(), form_value(value))
-    })
-}
-
-fn form_value(raw: &str) -> String {
-    let spaced = raw.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-}
-
 /// The name that a field selector requires, if it requires one that could stand in a path.
 fn exact_name(selector: &str) -> Option<&str> {
+    // With escapes a comma need not end a term: the wider question is asked then.
+    if selector.contains('\\') {
+        return None;
+    }
     selector.split(',').find_map(|term| {
         let value = term.strip_prefix("metadata.name=")?;
         let name = value.strip_prefix('=').unwrap_or(value);

@@ -11,12 +11,12 @@ use super::UpstreamError;
 use super::dial::{Io, Protocol};
 use super::h1;
 use super::keepalive;
-use super::pool::Shared;
+use super::pool::{MAX_STREAMS, Shared};
 
 /// What one stream may have on the way to a slow reader. Times the streams of a connection it stays below
 /// [`CONNECTION_WINDOW`], so that readers who stand still never stop their neighbours.
 const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
+const CONNECTION_WINDOW: u32 = MAX_STREAMS as u32 * STREAM_WINDOW;
 /// How often a connection is looked at whether anybody needs it.
 const LOOK: Duration = Duration::from_secs(15);
 /// Kubernetes objects carry large headers only with many groups; Go's server allows 1 MiB.

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
 use super::UpstreamError;
-use super::h1::{self, Cut, RequestBody};
+use super::h1::{self, Chunk, RequestBody};
 use super::pool::{Lease, Slot};
 
 /// Chunks of a request's body on the way into an HTTP/1.1 connection.
@@ -22,7 +22,7 @@ pub struct Sender(Way);
 
 enum Way {
     H2(SendStream<Bytes>),
-    H1(mpsc::Sender<Result<Bytes, Cut>>),
+    H1(mpsc::Sender<Chunk>),
     Done,
 }
 
@@ -84,7 +84,7 @@ pub(super) fn start(
                 }
             };
             let (inform, informational) = mpsc::channel(4);
-            let mut request = h1::origin_form(request, slot.authority()).map(|()| body);
+            let mut request = h1::origin_form(request, slot.authority(), end).map(|()| body);
             hyper::ext::on_informational(&mut request, move |response| {
                 // A server that sends more of them than are read loses the rest: they are hints.
                 let mut copy = Response::new(());
@@ -110,9 +110,10 @@ impl Sender {
             Way::H1(chunks) => {
                 if !data.is_empty() {
                     let place = chunks.reserve().await.map_err(|_| closed())?;
-                    place.send(Ok(std::mem::take(data)));
+                    place.send(Chunk::Data(std::mem::take(data)));
                 }
                 if end {
+                    chunks.reserve().await.map_err(|_| closed())?.send(Chunk::End);
                     self.0 = Way::Done;
                 }
                 Ok(())
@@ -149,11 +150,8 @@ impl Sender {
     pub fn cancel(&mut self) {
         match std::mem::replace(&mut self.0, Way::Done) {
             Way::H2(mut stream) => stream.send_reset(h2::Reason::CANCEL),
-            Way::H1(chunks) => {
-                // Where there is no room the connection stands still and is dropped with the receiver.
-                let _ = chunks.try_send(Err(Cut));
-            }
-            Way::Done => {}
+            // A body that has not said that it ends was cut.
+            Way::H1(_) | Way::Done => {}
         }
     }
 }

@@ -1,5 +1,5 @@
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +25,13 @@ pub(super) struct Connection(http1::SendRequest<RequestBody>);
 /// body cut short never looks complete.
 pub(super) enum RequestBody {
     Empty,
-    Chunks(mpsc::Receiver<Result<Bytes, Cut>>),
+    Chunks(mpsc::Receiver<Chunk>),
+}
+
+/// A part of a body. One that ends without [`Chunk::End`] was cut short.
+pub(super) enum Chunk {
+    Data(Bytes),
+    End,
 }
 
 /// The caller left before the body was complete.
@@ -75,12 +81,17 @@ impl Connection {
 }
 
 /// Writes a request as HTTP/1.1 has it (RFC 9112 section 3.2.1): the path in the first line, the server in `Host`.
-pub(super) fn origin_form(mut request: Request<()>, authority: &str) -> Request<()> {
+///
+/// A body of unknown length is said to be chunked: hyper itself takes a GET for one without any.
+pub(super) fn origin_form(mut request: Request<()>, authority: &str, bodiless: bool) -> Request<()> {
     let path = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from(path);
     *request.version_mut() = Version::HTTP_11;
     if let Ok(host) = HeaderValue::from_str(authority) {
         request.headers_mut().insert(header::HOST, host);
+    }
+    if !bodiless && !request.headers().contains_key(header::CONTENT_LENGTH) {
+        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     request
 }
@@ -93,11 +104,17 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
-            Self::Chunks(chunks) => {
-                chunks.poll_recv(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+        let body = self.get_mut();
+        let Self::Chunks(chunks) = body else {
+            return Poll::Ready(None);
+        };
+        match ready!(chunks.poll_recv(context)) {
+            Some(Chunk::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Some(Chunk::End) => {
+                *body = Self::Empty;
+                Poll::Ready(None)
             }
+            None => Poll::Ready(Some(Err(Cut))),
         }
     }
 

@@ -18,8 +18,8 @@ use super::h1;
 /// A connection without streams is closed after this: kube-apiserver closes idle ones after 90 s, and the side
 /// that closes first never finds a connection closed that it was just about to use.
 const IDLE: Duration = Duration::from_secs(60);
-/// What servers announce who say nothing else (Go's default since 2023, and kube-apiserver's).
-const USUAL_STREAMS: usize = 100;
+/// What Go's servers and kube-apiserver announce, and as many as we open: windows are sized for so many.
+pub(super) const MAX_STREAMS: usize = 100;
 /// Handshakes at one time: a server that has just come back is not buried under them.
 const MAX_DIALS: usize = 8;
 /// On one worker, to one server.
@@ -91,7 +91,7 @@ impl Pool {
                 dialing: 0,
                 waiters: VecDeque::new(),
                 protocol: None,
-                streams: USUAL_STREAMS,
+                streams: MAX_STREAMS,
                 next_id: 0,
             }),
         }))
@@ -245,7 +245,7 @@ impl Shared {
             let mut state = self.state.lock();
             if let Some(connection) = state.h2.iter_mut().find(|connection| connection.id == id) {
                 connection.settled = true;
-                state.streams = connection.send.current_max_send_streams().min(USUAL_STREAMS * 10);
+                state.streams = streams(&connection.send);
             }
             self.serve(&mut state)
         };
@@ -318,7 +318,7 @@ impl State {
 
 impl H2 {
     fn has_room(&self) -> bool {
-        let limit = if self.settled { self.send.current_max_send_streams() } else { 1 };
+        let limit = if self.settled { streams(&self.send) } else { 1 };
         self.in_use < limit
     }
 
@@ -326,6 +326,12 @@ impl H2 {
     fn is_alive(&mut self) -> bool {
         !matches!(self.send.poll_ready(&mut Context::from_waker(noop_waker_ref())), Poll::Ready(Err(_)))
     }
+}
+
+/// What a server allows on one connection, but no more than the connection's window has room for. At least one: a
+/// server that allows none for now is asked, and refuses.
+fn streams(send: &SendRequest<Bytes>) -> usize {
+    send.current_max_send_streams().clamp(1, MAX_STREAMS)
 }
 
 impl Slot {
