@@ -27,6 +27,9 @@ pub enum Error {
     /// TLS cannot be set up: a mistake of ours, or a machine without randomness.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// A task that keeps something true has ended, which is a bug.
+    #[error("a control task ended: {0}")]
+    Task(tokio::task::JoinError),
     /// Signals cannot be waited for.
     #[error("signals: {0}")]
     Signals(io::Error),

@@ -100,8 +100,9 @@ async fn until_told(
             ended = tasks.join_next() => match ended {
                 Some(Ok(Err(error))) => return Err(error.into()),
                 Some(Ok(Ok(()))) | None => {}
-                // What it kept true is not kept true any more; that must not go unseen.
-                Some(Err(panic)) => tracing::error!(%panic, "a control task ended, which is a bug"),
+                // What it kept true (who may call, which clusters there are) is not kept true any more: going on
+                // with it would be failing open.
+                Some(Err(panic)) => return Err(Error::Task(panic)),
             },
         }
     }

@@ -1,6 +1,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub(super) struct Shared {
     reader: AtomicWaker,
     version: Version,
     head_only: bool,
+    /// What was written cannot be completed: nothing may follow it on this connection.
+    broken: AtomicBool,
 }
 
 /// Splits an HTTP/2 request into what is read and what is written.
@@ -72,6 +75,7 @@ pub(super) fn h1(session: HttpSession) -> (Body, Reply, Arc<Shared>) {
         head_only: session.req_header().method == Method::HEAD,
         session: Mutex::new(session),
         reader: AtomicWaker::new(),
+        broken: AtomicBool::new(false),
     });
     (Body(Incoming::H1(Arc::clone(&shared))), Reply(Outgoing::H1(Arc::clone(&shared))), shared)
 }
@@ -83,34 +87,28 @@ pub(super) fn h1_unread(session: HttpSession) -> Reply {
         head_only: false,
         session: Mutex::new(session),
         reader: AtomicWaker::new(),
+        broken: AtomicBool::new(false),
     })))
 }
 
 impl Shared {
-    /// The session, once both halves are dropped.
+    /// The session, once both halves are dropped, unless its answer broke off: then only closing says so.
     pub(super) fn reclaim(self: Arc<Self>) -> Option<HttpSession> {
-        Arc::into_inner(self).map(|shared| shared.session.into_inner())
+        let shared = Arc::into_inner(self)?;
+        (!shared.broken.into_inner()).then(|| shared.session.into_inner())
     }
 
     /// Reads with the session only for as long as one poll takes.
     fn poll_read(&self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Gone>> {
-        let Ok(mut session) = self.session.try_lock() else {
-            self.reader.register(context.waker());
-            // It may have been given back between the two.
-            return match self.session.try_lock() {
-                Ok(session) => self.read_once(session, context),
-                Err(_) => Poll::Pending,
-            };
+        let mut session = match self.session.try_lock() {
+            Ok(session) => session,
+            Err(_) => {
+                self.reader.register(context.waker());
+                // It may have been given back between the two.
+                let Ok(session) = self.session.try_lock() else { return Poll::Pending };
+                session
+            }
         };
-        let read = pin!(session.read_body_or_idle(false));
-        read.poll(context).map_err(|error| Gone::of(&error))
-    }
-
-    fn read_once(
-        &self,
-        mut session: tokio::sync::MutexGuard<'_, HttpSession>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, Gone>> {
         let read = pin!(session.read_body_or_idle(false));
         read.poll(context).map_err(|error| Gone::of(&error))
     }
@@ -124,11 +122,13 @@ impl Shared {
             timeout(WRITE_WITHIN, write(&mut session)).await
         };
         self.reader.wake();
-        match result {
-            Ok(Ok(value)) => Ok(value),
+        let result = match result {
+            Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => Err(Gone::of(&error)),
             Err(_) => Err(Gone::Stalled),
-        }
+        };
+        self.broken.store(true, Ordering::Relaxed);
+        result
     }
 }
 
@@ -287,19 +287,12 @@ impl Reply {
     }
 
     /// Ends the response in a way that nobody takes for its end.
-    pub(super) async fn abort(&mut self) {
+    pub(super) fn abort(&mut self) {
         match std::mem::replace(&mut self.0, Outgoing::Done) {
             Outgoing::H2Head(mut respond) => respond.send_reset(h2::Reason::INTERNAL_ERROR),
             Outgoing::H2Body(mut stream) => stream.send_reset(h2::Reason::INTERNAL_ERROR),
-            Outgoing::H1(shared) => {
-                // Closed without the last chunk, or short of the announced length.
-                let close = async |session: &mut HttpSession| {
-                    session.set_server_keepalive(None);
-                    session.shutdown().await;
-                    Ok(())
-                };
-                let _ = shared.write(close).await;
-            }
+            // Closed without the last chunk, or short of the announced length.
+            Outgoing::H1(shared) => shared.broken.store(true, Ordering::Relaxed),
             Outgoing::Done => {}
         }
     }

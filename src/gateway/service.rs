@@ -9,6 +9,7 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::server::HttpSession;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Operations;
@@ -26,6 +27,9 @@ use super::forward::{Outcome, Plan, forward};
 use super::record::Progress;
 use super::route::{BadPath, Route, decode, is_long_running, is_resumable, route};
 use super::{failure, headers, local, request};
+
+/// For an HTTP/1 connection to be made ready for the next request, or closed.
+const CLOSE: Duration = Duration::from_secs(10);
 
 /// The resource that is authorized when somebody goes to a cluster.
 const RESOURCE: &str = "clustergateways";
@@ -117,8 +121,15 @@ impl Gateway {
         *request.headers_mut() = head.headers.clone();
         let (body, reply, shared) = client::h1(session);
         self.serve(request.into_parts().0, body, reply, &caller).await;
-        let reusable = shared.reclaim()?.reuse().await;
-        reusable.ok().flatten().map(|stream| stream.into_parts())
+        let mut session = shared.reclaim()?;
+        let reuse = async {
+            // An answer that came before the body was read is lost to a reset when the connection closes on unread
+            // bytes; bounded by the session's drain timeout.
+            session.drain_request_body().await.ok()?;
+            session.reuse().await.ok()?
+        };
+        // Closing waits for a caller who may take nothing.
+        timeout(CLOSE, reuse).await.ok()?.map(|stream| stream.into_parts())
     }
 
     /// Answers what could not be read as a request.
@@ -128,7 +139,7 @@ impl Gateway {
         let audit_id = local::audit_id(&HeaderMap::new());
         // Nobody may be there any more.
         let _ = local::write(Answer::from(&status), &Method::GET, &audit_id, &mut reply).await;
-        reply.abort().await;
+        reply.abort();
     }
 
     async fn serve(
@@ -179,13 +190,13 @@ impl Gateway {
                     progress.code(code);
                 }
                 progress.gone(&gone);
-                reply.abort().await;
+                reply.abort();
                 None
             }
             Outcome::CutShort(code, error) => {
                 progress.code(code);
                 progress.failed(&error);
-                reply.abort().await;
+                reply.abort();
                 None
             }
             Outcome::CredentialRefused => {

@@ -28,7 +28,8 @@ pub(super) struct Coalesced {
     /// How much of it is written.
     written: usize,
     flush_due: bool,
-    /// Flush at once instead: for HTTP/1, which does not read while it writes.
+    /// Write at once instead: for HTTP/1, which does not read while it writes, and flushes an answer of known length
+    /// only at its end.
     eager: bool,
 }
 
@@ -83,6 +84,9 @@ impl AsyncWrite for Coalesced {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.eager {
+            return Pin::new(&mut self.inner).poll_write(context, data);
+        }
         if self.gathered.len() + data.len() > GATHERED {
             ready!(self.poll_write_out(context))?;
             if data.len() >= GATHERED {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authn::ClientChain;
 use crate::gateway::{Caller, Gateway};
+use crate::upstream::keepalive;
 
 use super::coalesce::Coalesced;
 use super::{http1, http2};
@@ -30,8 +31,9 @@ pub(super) async fn serve(
         Ok(stream) => stream,
         Err(error) => return tracing::warn!(%peer, %error, "connection lost"),
     };
-    // Failing to say so costs speed, nothing else.
+    // Failing to say so costs speed, and a caller who is gone is found later; neither is worth a connection.
     let _ = stream.set_nodelay(true);
+    let _ = keepalive::on_tcp(&stream);
     let stream = match timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),

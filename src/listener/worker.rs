@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use rustls::ServerConfig;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,7 +22,7 @@ const QUEUE: usize = 1024;
 pub struct Workers(Arc<[Worker]>);
 
 struct Worker {
-    sockets: mpsc::Sender<(TcpStream, SocketAddr)>,
+    sockets: mpsc::Sender<(TcpStream, SocketAddr, Load)>,
     /// Connections that it has, and those on their way to it.
     load: Arc<AtomicUsize>,
 }
@@ -52,7 +52,7 @@ impl Workers {
             let failed = |cause| WorkerError { index, cause };
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-            let run = run(gateway, Arc::clone(tls), queue, Arc::clone(&load), drain.clone(), stop.clone());
+            let run = run(gateway, Arc::clone(tls), queue, drain.clone(), stop.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || runtime.block_on(run))
@@ -63,43 +63,69 @@ impl Workers {
         Ok((Self(workers.into()), threads))
     }
 
-    /// Gives a socket to the least loaded worker.
+    /// Gives a socket to the least loaded worker that takes it.
     pub(super) fn give(&self, socket: TcpStream, peer: SocketAddr) {
-        let Some(worker) = self.0.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed)) else {
-            return;
-        };
-        worker.load.fetch_add(1, Ordering::Relaxed);
-        if worker.sockets.try_send((socket, peer)).is_err() {
-            worker.load.fetch_sub(1, Ordering::Relaxed);
-            tracing::warn!(%peer, "connection closed: every worker is behind");
+        let mut by_load: Vec<&Worker> = self.0.iter().collect();
+        by_load.sort_by_key(|worker| worker.load.load(Ordering::Relaxed));
+        let mut item = (socket, peer);
+        for worker in by_load {
+            let load = Load::of(&worker.load);
+            item = match worker.sockets.try_send((item.0, item.1, load)) {
+                Ok(()) => return,
+                Err(TrySendError::Full((socket, peer, _)) | TrySendError::Closed((socket, peer, _))) => {
+                    (socket, peer)
+                }
+            };
         }
+        tracing::warn!(%peer, "connection closed: every worker is behind");
+    }
+}
+
+/// A connection that a worker has, or is about to get.
+struct Load(Arc<AtomicUsize>);
+
+impl Load {
+    fn of(load: &Arc<AtomicUsize>) -> Self {
+        load.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(load))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 async fn run(
     gateway: Arc<Gateway>,
     tls: Arc<ServerConfig>,
-    mut queue: mpsc::Receiver<(TcpStream, SocketAddr)>,
-    load: Arc<AtomicUsize>,
+    mut queue: mpsc::Receiver<(TcpStream, SocketAddr, Load)>,
     drain: CancellationToken,
     stop: CancellationToken,
 ) {
     let connections = TaskTracker::new();
+    let serve = |(socket, peer, load)| {
+        let serve = connection::serve(socket, peer, Arc::clone(&tls), Arc::clone(&gateway), drain.clone());
+        connections.spawn(async move {
+            let _load: Load = load;
+            serve.await;
+        });
+    };
     loop {
-        let (socket, peer) = tokio::select! {
+        tokio::select! {
             biased;
             () = drain.cancelled() => break,
             next = queue.recv() => match next {
-                Some(next) => next,
+                Some(next) => serve(next),
                 None => break,
             },
-        };
-        let serve = connection::serve(socket, peer, Arc::clone(&tls), Arc::clone(&gateway), drain.clone());
-        let load = Arc::clone(&load);
-        connections.spawn(async move {
-            serve.await;
-            load.fetch_sub(1, Ordering::Relaxed);
-        });
+        }
+    }
+    // Those that were accepted are served, and told to go away.
+    queue.close();
+    while let Ok(next) = queue.try_recv() {
+        serve(next);
     }
     connections.close();
     tokio::select! {

@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::addresses::Addresses;
+use super::keepalive;
 use super::{Scheme, UpstreamError, UpstreamSpec};
 
 /// What a dial needs to know, shared by a server's pools on all workers.
@@ -59,8 +60,9 @@ impl Target {
     async fn connect(&self) -> Result<(Io, Protocol), UpstreamError> {
         let stream = self.tcp().await?;
         // A request is written in one piece; waiting for more to send only adds latency. Failing to say so costs
-        // speed, nothing else.
+        // speed, and without probes a dead peer is found later; neither is worth a connection.
         let _ = stream.set_nodelay(true);
+        let _ = keepalive::on_tcp(&stream);
         match self.spec.endpoint.scheme() {
             Scheme::Http => Ok((Io::Plain(stream), Protocol::H1)),
             Scheme::Https => {

@@ -1,15 +1,24 @@
-//! Finds out that the other side of an HTTP/2 connection is gone: behind a dead NAT entry nothing else tells.
+//! Finds out that the other side of a connection is gone: behind a dead NAT entry nothing else tells.
 
 use std::future::poll_fn;
+use std::io;
 use std::time::Duration;
 
 use h2::{Ping, PingPong};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 /// As client-go's transports (`ReadIdleTimeout`).
 pub const EVERY: Duration = Duration::from_secs(30);
 /// As client-go's transports (`PingTimeout`).
 pub const ANSWER: Duration = Duration::from_secs(15);
+
+/// Makes the kernel find out, for connections on which nobody pings.
+pub fn on_tcp(stream: &TcpStream) -> io::Result<()> {
+    let probes = TcpKeepalive::new().with_time(EVERY).with_interval(ANSWER / 3).with_retries(3);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
+}
 
 /// Pings now and then, and resolves when an answer is overdue or the connection has ended.
 pub async fn until_silent(ping_pong: Option<PingPong>) {

@@ -8,7 +8,7 @@ use futures::task::noop_waker_ref;
 use h2::client::SendRequest;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::UpstreamError;
 use super::connection::{self, Ended};
@@ -42,7 +42,10 @@ pub(super) struct Shared {
 
 struct State {
     h2: Vec<H2>,
-    idle_h1: Vec<(u64, h1::Connection)>,
+    /// With the time since when each is idle.
+    idle_h1: Vec<(Instant, h1::Connection)>,
+    /// Whether somebody looks after them.
+    reaped: bool,
     /// Idle and in use.
     open_h1: usize,
     dialing: usize,
@@ -87,6 +90,7 @@ impl Pool {
             state: Mutex::new(State {
                 h2: Vec::new(),
                 idle_h1: Vec::new(),
+                reaped: false,
                 open_h1: 0,
                 dialing: 0,
                 waiters: VecDeque::new(),
@@ -226,8 +230,7 @@ impl Shared {
                 Ok(connection::Opened::H1(connection)) => {
                     state.protocol = Some(Protocol::H1);
                     state.open_h1 += 1;
-                    let id = state.next_id();
-                    state.idle_h1.push((id, connection));
+                    self.put_aside(&mut state, connection);
                     self.serve(&mut state)
                 }
                 Err(error) if state.dialing == 0 => {
@@ -288,24 +291,42 @@ impl Shared {
 
     /// Keeps an HTTP/1 connection for the next request.
     fn keep(self: &Arc<Self>, connection: h1::Connection) {
-        let (deliveries, id) = {
+        let deliveries = {
             let mut state = self.state.lock();
-            let id = state.next_id();
             state.open_h1 += 1;
-            state.idle_h1.push((id, connection));
-            (self.serve(&mut state), id)
+            self.put_aside(&mut state, connection);
+            self.serve(&mut state)
         };
         deliver(deliveries);
-        let shared: Weak<Self> = Arc::downgrade(self);
-        tokio::spawn(async move {
-            tokio::time::sleep(IDLE).await;
-            if let Some(shared) = shared.upgrade() {
-                let mut state = shared.state.lock();
-                let before = state.idle_h1.len();
-                state.idle_h1.retain(|(idle, _)| *idle != id);
-                state.open_h1 -= before - state.idle_h1.len();
-            }
-        });
+    }
+
+    fn put_aside(self: &Arc<Self>, state: &mut State, connection: h1::Connection) {
+        state.idle_h1.push((Instant::now(), connection));
+        if !state.reaped {
+            state.reaped = true;
+            // Ends when there is nothing left to look after, or with the pool.
+            tokio::spawn(reap(Arc::downgrade(self)));
+        }
+    }
+
+    /// Closes HTTP/1 connections that have been idle for too long. False when there are none left.
+    fn close_idle(&self) -> bool {
+        let mut state = self.state.lock();
+        let before = state.idle_h1.len();
+        state.idle_h1.retain(|(since, connection)| since.elapsed() < IDLE && connection.is_ready());
+        state.open_h1 -= before - state.idle_h1.len();
+        state.reaped = !state.idle_h1.is_empty();
+        state.reaped
+    }
+}
+
+async fn reap(pool: Weak<Shared>) {
+    loop {
+        sleep(IDLE / 4).await;
+        match pool.upgrade() {
+            Some(pool) if pool.close_idle() => {}
+            _ => return,
+        }
     }
 }
 

@@ -196,3 +196,31 @@ async fn connections_end_with_their_upstream_and_its_last_request() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_body_cut_short_never_looks_whole_to_a_server_that_answered_early() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = upstream(&format!("http://{}", listener.local_addr().unwrap()), Trust::Unverified);
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            stream.read_buf(&mut seen).await.unwrap();
+        }
+        let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n";
+        stream.write_all(answer).await.unwrap();
+        // To its end, which may be a reset.
+        let _ = stream.read_to_end(&mut seen).await;
+        String::from_utf8(seen).unwrap()
+    });
+    let request = Request::post("http://x/y").body(()).unwrap();
+    let (mut sender, mut receiver) = upstream.exchange(WORKER, request, false).await.unwrap();
+    assert!(matches!(receiver.head().await.unwrap(), Head::Final(_, false)));
+    assert_eq!(receiver.data().await.unwrap().unwrap(), "ok");
+    sender.send(&mut Bytes::from_static(b"half"), false).await.unwrap();
+    sender.cancel();
+    drop((sender, receiver));
+    let seen = server.await.unwrap();
+    assert!(seen.contains("\r\ntransfer-encoding: chunked\r\n"), "{seen}");
+    assert!(!seen.ends_with("0\r\n\r\n"), "{seen}");
+}
