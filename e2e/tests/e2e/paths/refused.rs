@@ -22,6 +22,8 @@ const DOTS: &[&str] = &[
     "/a/%2e",
     "/a/..?x=y",
     "/..%2Fb",
+    // Servers that take a backslash for a slash are out there.
+    "/a%5C..%5Cb",
     "/a%2F..%2Fb",
     "/a%2f%2e%2e%2fb",
     "//..//",
