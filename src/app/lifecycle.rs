@@ -26,6 +26,11 @@ pub(super) async fn run(config: Config) -> Result<(), Error> {
     let acceptor = listen(&config)?;
     let plain = listen_plain(&config).await?;
     let mut signals = Signals::new()?;
+    // Not before: what cannot be had is one line and nothing else.
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = config.runtime.workers(), "starting");
+    for warning in &config.warnings {
+        tracing::warn!(flag = warning.flag(), meaning = warning.meaning(), "flag not used");
+    }
     let Built { gateways, operations, readiness, mut tasks } = build(&config, &clients, &certificate).await?;
 
     let mut options = config.serving.tls()?;

@@ -262,12 +262,11 @@ impl State {
     /// One line per change of state: a hub that is away for an hour is said to be away once.
     fn problem(&mut self, problem: String) {
         if self.problem.as_ref() != Some(&problem) {
-            tracing::warn!(
-                problem,
-                configmap = NAME,
-                loaded = *self.loaded.borrow(),
-                "authentication configuration cannot be renewed, the last good one stays in force"
-            );
+            let what = match *self.loaded.borrow() {
+                true => "authentication configuration cannot be renewed: the last good one stays in force",
+                false => "authentication configuration cannot be read from the hub: not ready until it can",
+            };
+            tracing::warn!(problem, configmap = NAME, "{what}");
             self.problem = Some(problem);
         }
     }

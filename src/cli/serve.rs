@@ -13,10 +13,6 @@ pub(super) fn run(config: Config) -> ExitCode {
         return refuse(&error);
     }
     logging::init(config.logging.options());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = config.runtime.workers(), "starting");
-    for warning in &config.warnings {
-        tracing::warn!(flag = warning.flag(), meaning = warning.meaning(), "flag not used");
-    }
     match app::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(app::Error::Config(error)) => refuse(&error),

@@ -60,8 +60,8 @@ pub enum UpstreamError {
         /// What the TLS library says.
         cause: String,
     },
-    /// As many requests wait for a connection as may.
-    #[error("too many requests wait for a connection to {address}")]
+    /// No connection had room in time, or as many requests wait for one as may.
+    #[error("no connection to {address} had room in time: it is slow, or too much is asked of it at once")]
     Busy {
         /// Where to.
         address: String,
