@@ -23,5 +23,6 @@ mod paths;
 mod penetration;
 mod rotation;
 mod secrecy;
+mod silence;
 mod through;
 mod watches;
