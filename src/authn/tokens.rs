@@ -13,14 +13,6 @@ use super::{Metrics, TokenReviewer, in_authenticated};
 
 /// All attempts of a TokenReview together, as k8s.io/apiserver's `TokenRequestTimeout`.
 const REVIEW_LIMIT: Duration = Duration::from_secs(10);
-const LIMITS: Limits = Limits {
-    // Changed by the options.
-    ttl: Duration::from_secs(10),
-    remembered: NonZeroUsize::new(8192).expect("not zero"),
-    at_once: NonZeroUsize::new(64).expect("not zero"),
-    waiting: NonZeroUsize::new(4096).expect("not zero"),
-    patience: Duration::from_secs(12),
-};
 /// Tokens a worker remembers.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(2048).expect("not zero");
 
@@ -73,7 +65,7 @@ impl Tokens {
         metrics: Metrics,
     ) -> Self {
         let counted = metrics.clone();
-        let flights = Flights::new(control, Limits { ttl, ..LIMITS }, move |token: Token| {
+        let flights = Flights::new(control, Limits::reviews(ttl), move |token: Token| {
             let (reviewer, metrics) = (Arc::clone(&reviewer), counted.clone());
             Box::pin(async move {
                 let start = Instant::now();

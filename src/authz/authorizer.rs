@@ -15,14 +15,6 @@ use super::{AccessReviewer, Decision, Denied, InvalidPath, Metrics, Question};
 
 /// All attempts of a review together, as k8s.io/apiserver's `ClientTimeout` of delegated authorization.
 const REVIEW_LIMIT: Duration = Duration::from_secs(10);
-const LIMITS: Limits = Limits {
-    // Changed by the options.
-    ttl: Duration::from_secs(10),
-    remembered: NonZeroUsize::new(8192).expect("not zero"),
-    at_once: NonZeroUsize::new(64).expect("not zero"),
-    waiting: NonZeroUsize::new(4096).expect("not zero"),
-    patience: Duration::from_secs(12),
-};
 /// Answers a worker remembers.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
@@ -76,24 +68,23 @@ impl Authorizer {
     ) -> Result<Self, InvalidPath> {
         let always = AlwaysAllowed::new(&options.always_allow_paths)?;
         let counted = metrics.clone();
-        let flights =
-            Flights::new(control, Limits { ttl: options.ttl, ..LIMITS }, move |question: Arc<Question>| {
-                let (reviewer, metrics) = (Arc::clone(&reviewer), counted.clone());
-                Box::pin(async move {
-                    let start = Instant::now();
-                    let result = with_retries(REVIEW_LIMIT, || reviewer.review(&question)).await;
-                    let outcome = match &result {
-                        Ok(Decision::Allowed) => &metrics.allowed,
-                        Ok(Decision::Denied(_)) => &metrics.denied,
-                        Err(_) => &metrics.unanswered,
-                    };
-                    outcome.observe(start.elapsed().as_secs_f64());
-                    if let Err(error) = &result {
-                        tracing::warn!(%error, detail = error.detail(), "SubjectAccessReview failed");
-                    }
-                    result
-                })
-            });
+        let flights = Flights::new(control, Limits::reviews(options.ttl), move |question: Arc<Question>| {
+            let (reviewer, metrics) = (Arc::clone(&reviewer), counted.clone());
+            Box::pin(async move {
+                let start = Instant::now();
+                let result = with_retries(REVIEW_LIMIT, || reviewer.review(&question)).await;
+                let outcome = match &result {
+                    Ok(Decision::Allowed) => &metrics.allowed,
+                    Ok(Decision::Denied(_)) => &metrics.denied,
+                    Err(_) => &metrics.unanswered,
+                };
+                outcome.observe(start.elapsed().as_secs_f64());
+                if let Err(error) = &result {
+                    tracing::warn!(%error, detail = error.detail(), "SubjectAccessReview failed");
+                }
+                result
+            })
+        });
         Ok(Self(Arc::new(Shared { always, flights, metrics })))
     }
 

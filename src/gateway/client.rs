@@ -119,16 +119,19 @@ impl Shared {
     ) -> Result<T, Gone> {
         let result = {
             let mut session = self.session.lock().await;
+            // Until it is done: whoever gives the write up leaves half of it on the connection.
+            self.broken.store(true, Ordering::Relaxed);
             timeout(WRITE_WITHIN, write(&mut session)).await
         };
         self.reader.wake();
-        let result = match result {
-            Ok(Ok(value)) => return Ok(value),
+        match result {
+            Ok(Ok(value)) => {
+                self.broken.store(false, Ordering::Relaxed);
+                Ok(value)
+            }
             Ok(Err(error)) => Err(Gone::of(&error)),
             Err(_) => Err(Gone::Stalled),
-        };
-        self.broken.store(true, Ordering::Relaxed);
-        result
+        }
     }
 }
 
@@ -227,7 +230,8 @@ impl Reply {
                         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
                     }
                 }
-                let header = h1_header(&head)?;
+                let header =
+                    h1_header(&head).inspect_err(|_| shared.broken.store(true, Ordering::Relaxed))?;
                 shared.write(async |session| session.write_response_header(header).await).await?;
                 self.0 = Outgoing::H1(shared);
                 if end { self.finish().await } else { Ok(()) }
@@ -318,5 +322,54 @@ impl Gone {
             ErrorType::WriteTimedout | ErrorType::ReadTimedout => Self::Stalled,
             other => Self::Protocol(other.as_str().to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+
+    /// A session whose client takes so many bytes and no more, and the client.
+    async fn session(room: usize) -> (HttpSession, tokio::io::DuplexStream) {
+        let (mut client, server) = duplex(room);
+        let mut session = HttpSession::new(Box::new(server));
+        let write = client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let (read, written) = tokio::join!(session.read_request(), write);
+        read.unwrap();
+        written.unwrap();
+        (session, client)
+    }
+
+    fn head(length: usize) -> response::Parts {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::OK;
+        let value = HeaderValue::from_str(&"x".repeat(length)).unwrap();
+        response.headers_mut().insert("x-long", value);
+        response.into_parts().0
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_an_answer_is_whole_is_used_again() {
+        let (session, _client) = session(4096).await;
+        let (body, mut reply, shared) = h1(session);
+        reply.head(head(10), true).await.unwrap();
+        drop((body, reply));
+        assert!(shared.reclaim().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_a_write_was_given_up_is_never_used_again() {
+        let (session, _client) = session(64).await;
+        let (body, mut reply, shared) = h1(session);
+        {
+            let mut write = pin!(reply.head(head(1000), true));
+            assert!(futures::poll!(write.as_mut()).is_pending(), "the client has room for all of it");
+        }
+        reply.abort();
+        drop((body, reply));
+        assert!(shared.reclaim().is_none());
     }
 }

@@ -37,6 +37,22 @@ pub struct Limits {
     pub patience: Duration,
 }
 
+impl Limits {
+    /// Those of reviews, with answers that are good for so long.
+    pub const fn reviews(ttl: Duration) -> Self {
+        const REMEMBERED: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
+        const AT_ONCE: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+        const WAITING: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+        Self {
+            ttl,
+            remembered: REMEMBERED,
+            at_once: AT_ONCE,
+            waiting: WAITING,
+            patience: Duration::from_secs(12),
+        }
+    }
+}
+
 /// An answer and how long it is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<A> {
