@@ -8,7 +8,7 @@ use h2::client::{self, SendRequest};
 use tokio::time::interval;
 
 use super::UpstreamError;
-use super::dial::{Io, Protocol};
+use super::dial::{Io, Offer, Protocol};
 use super::h1;
 use super::keepalive;
 use super::pool::{MAX_STREAMS, Shared};
@@ -47,7 +47,7 @@ pub(super) struct Ended(Arc<OnceLock<UpstreamError>>);
 /// Dials and shakes hands.
 pub(super) async fn open(shared: &Shared) -> Result<Opened, UpstreamError> {
     let target = &shared.target;
-    let (io, protocol) = target.dial().await?;
+    let (io, protocol) = target.dial(Offer::Any).await?;
     match protocol {
         Protocol::H1 => h1::Connection::open(io, target.authority()).await.map(Opened::H1),
         Protocol::H2 => {

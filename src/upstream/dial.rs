@@ -2,7 +2,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use super::{Scheme, UpstreamError, UpstreamSpec};
 pub(super) struct Target {
     pub(super) spec: UpstreamSpec,
     pub(super) tls: Arc<ClientConfig>,
+    /// As `tls`, for those who can do with nothing but HTTP/1.1; made when first needed.
+    pub(super) http1: OnceLock<Arc<ClientConfig>>,
     pub(super) server_name: ServerName<'static>,
     pub(super) addresses: Addresses,
     /// For TCP and TLS together.
@@ -32,6 +34,15 @@ pub(super) struct Target {
 pub(super) enum Io {
     Tls(Box<TlsStream<TcpStream>>),
     Plain(TcpStream),
+}
+
+/// What a dial may end in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// Whatever both sides like best.
+    Any,
+    /// HTTP/1.1 only: upgrades know nothing else.
+    Http1,
 }
 
 /// What server and client agreed to speak.
@@ -48,8 +59,8 @@ impl Target {
     }
 
     /// Connects, within the time that there is for it.
-    pub(super) async fn dial(&self) -> Result<(Io, Protocol), UpstreamError> {
-        timeout(self.connect_timeout, self.connect()).await.unwrap_or_else(|_| {
+    pub(super) async fn dial(&self, offer: Offer) -> Result<(Io, Protocol), UpstreamError> {
+        timeout(self.connect_timeout, self.connect(offer)).await.unwrap_or_else(|_| {
             Err(UpstreamError::ConnectTimeout {
                 address: self.authority().to_owned(),
                 seconds: self.connect_timeout.as_secs(),
@@ -57,7 +68,7 @@ impl Target {
         })
     }
 
-    async fn connect(&self) -> Result<(Io, Protocol), UpstreamError> {
+    async fn connect(&self, offer: Offer) -> Result<(Io, Protocol), UpstreamError> {
         let stream = self.tcp().await?;
         // A request is written in one piece; waiting for more to send only adds latency. Failing to say so costs
         // speed, and without probes a dead peer is found later; neither is worth a connection.
@@ -66,7 +77,7 @@ impl Target {
         match self.spec.endpoint.scheme() {
             Scheme::Http => Ok((Io::Plain(stream), Protocol::H1)),
             Scheme::Https => {
-                let stream = TlsConnector::from(Arc::clone(&self.tls))
+                let stream = TlsConnector::from(self.tls(offer))
                     .connect(self.server_name.clone(), stream)
                     .await
                     .map_err(|error| UpstreamError::handshake(self.authority(), &error))?;
@@ -76,6 +87,18 @@ impl Target {
                 };
                 Ok((Io::Tls(Box::new(stream)), protocol))
             }
+        }
+    }
+
+    fn tls(&self, offer: Offer) -> Arc<ClientConfig> {
+        match offer {
+            Offer::Any => Arc::clone(&self.tls),
+            Offer::Http1 => Arc::clone(self.http1.get_or_init(|| {
+                // Shares tickets and parsed certificates with the other.
+                let mut config = ClientConfig::clone(&self.tls);
+                config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                Arc::new(config)
+            })),
         }
     }
 

@@ -91,6 +91,7 @@ impl Upstream {
         };
         let target = Target {
             tls: trust::client_config(&spec)?,
+            http1: OnceLock::new(),
             server_name,
             addresses: Addresses::of(&spec.endpoint, &network.resolver),
             connect_timeout: network.connect_timeout,
