@@ -28,6 +28,7 @@ fn cluster(label: &str, verified: bool) -> Cluster {
     Cluster {
         rules: Ok(None),
         series: options.telemetry.cluster(&name),
+        streams: Arc::default(),
         name,
         metadata: Metadata {
             uid: "uid".to_owned(),

@@ -15,7 +15,7 @@ use crate::authz::{self, Authorizer, AuthorizerOptions, HubAccessReviewer};
 use crate::clusters::{self, Tables, Writer, sources};
 use crate::config::{Authentication, Config};
 use crate::exchange::{self, Exchanger, GlobalRules, GlobalRulesSource};
-use crate::gateway::{Gateway, Options, Parts};
+use crate::gateway::{Gateway, Options, Parts, StreamOptions};
 use crate::telemetry;
 use crate::tls::ServingCertificate;
 use crate::upstream::{Network, Resolver, Worker};
@@ -67,6 +67,11 @@ pub(super) async fn build(
         group: config.clusters.group_name.as_str().into(),
         request_timeout: config.runtime.request_timeout,
         authorize_proxy_subpath: config.authorization.authorize_proxy_subpath,
+        streams: StreamOptions {
+            write_timeout: config.streams.upgraded_stream_write_timeout,
+            idle_timeout: config.streams.idle_timeout(),
+            per_cluster: config.streams.max_upgraded_streams_per_cluster,
+        },
     };
     let gateways = (0..workers)
         .map(|index| {

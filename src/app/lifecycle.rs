@@ -6,17 +6,19 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 use crate::admin;
 use crate::authn::HubConfigError;
 use crate::config::{self, Config};
-use crate::listener::{Acceptor, Workers};
+use crate::listener::{Acceptor, Endings, Workers};
 use crate::tls::{self, ServingCertificate};
 
 use super::Error;
 use super::build::{Built, build};
 use super::hub::Clients;
+
+/// For streams that never end by themselves to be told that this is the end: the last part of the drain timeout.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// From the first listener to the last request.
 pub(super) async fn run(config: Config) -> Result<(), Error> {
@@ -36,12 +38,12 @@ pub(super) async fn run(config: Config) -> Result<(), Error> {
     let mut options = config.serving.tls()?;
     options.http2 = !config.serving.disable_http2_serving;
     let tls = Arc::new(tls::server_config(certificate, &options)?);
-    let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let (workers, threads) = Workers::start(gateways, &tls, &drain, &stop)?;
+    let endings = Endings::default();
+    let (workers, threads) = Workers::start(gateways, &tls, &endings)?;
     if let Ok(address) = acceptor.address() {
         tracing::info!(%address, "serving");
     }
-    let accept = acceptor.run(workers, drain.clone());
+    let accept = acceptor.run(workers, endings.drain.clone());
     tasks.spawn(async move {
         accept.await;
         std::future::pending().await
@@ -67,8 +69,8 @@ pub(super) async fn run(config: Config) -> Result<(), Error> {
             () = signals.next() => {}
         }
     }
-    drain.cancel();
-    drained(threads, config.runtime.drain_timeout, &mut signals, &stop).await;
+    endings.drain.cancel();
+    drained(threads, config.runtime.drain_timeout, &mut signals, &endings).await;
     result
 }
 
@@ -114,24 +116,23 @@ async fn until_told(
 }
 
 /// Waits for the workers' last requests, but not for ever.
-async fn drained(
-    threads: Vec<JoinHandle<()>>,
-    limit: Duration,
-    signals: &mut Signals,
-    stop: &CancellationToken,
-) {
+async fn drained(threads: Vec<JoinHandle<()>>, limit: Duration, signals: &mut Signals, endings: &Endings) {
     let mut ended = tokio::task::spawn_blocking(move || {
         threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
     });
-    let in_time = tokio::select! {
-        ended = timeout(limit, &mut ended) => ended.is_ok(),
+    let mut in_time = tokio::select! {
+        ended = timeout(limit.saturating_sub(LAST_CALL), &mut ended) => ended.is_ok(),
         () = signals.next() => false,
     };
+    if !in_time {
+        endings.last_call.cancel();
+        in_time = timeout(LAST_CALL, &mut ended).await.is_ok();
+    }
     if in_time {
         tracing::info!("drained: every request has ended");
     } else {
         tracing::warn!("requests that had not ended were cut");
-        stop.cancel();
+        endings.stop.cancel();
         // They only have to return.
         let _ = timeout(Duration::from_secs(1), ended).await;
     }

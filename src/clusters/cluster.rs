@@ -9,6 +9,8 @@ use crate::model::ClusterName;
 use crate::telemetry::ClusterSeries;
 use crate::upstream::Upstream;
 
+use super::Streams;
+
 /// One cluster as of one generation of its Secret: what our API shows of it, and what a request needs to reach it.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -29,6 +31,8 @@ pub struct Cluster {
     pub rules: Result<Option<Arc<Rules>>, String>,
     /// Its metrics.
     pub series: Arc<ClusterSeries>,
+    /// Its upgraded connections.
+    pub streams: Arc<Streams>,
 }
 
 /// What a Secret says about itself.

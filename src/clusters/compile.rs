@@ -75,6 +75,9 @@ pub(super) fn compile(
             }
         }
     };
+    // Another object of the same name is another cluster.
+    let same = previous.filter(|previous| previous.cluster.metadata.uid == reading.metadata.uid);
+    let streams = same.map(|previous| Arc::clone(&previous.cluster.streams)).unwrap_or_default();
     let rules = rules(&reading.metadata, options);
     let problem = problem.or_else(|| rules.as_ref().err().cloned());
     let cluster = Cluster {
@@ -86,6 +89,7 @@ pub(super) fn compile(
         health: reading.health,
         access,
         problem,
+        streams,
     };
     Some(Compiled { cluster: Arc::new(cluster), origin, failed })
 }

@@ -78,7 +78,9 @@ impl Writer {
         self.publish(resource_version);
         let mut removed = 0;
         for (name, old) in &before {
-            if !self.index.contains_key(name) {
+            let new = self.index.get(name).map(|new| new.cluster.as_ref());
+            end_streams(&old.cluster, new);
+            if new.is_none() {
                 removed += 1;
                 self.metrics.moved(Some(&old.cluster), None);
             }
@@ -123,10 +125,14 @@ impl Writer {
         self.metrics.published(began.elapsed());
         for cluster in after {
             let old = before.remove(cluster.name.as_str());
+            if let Some(old) = &old {
+                end_streams(old, Some(&cluster));
+            }
             self.metrics.moved(old.as_deref(), Some(&cluster));
             journal::changed(old.as_deref(), &cluster);
         }
         for old in before.values() {
+            end_streams(old, None);
             self.metrics.moved(Some(old), None);
             journal::removed(old);
         }
@@ -188,6 +194,13 @@ impl Writer {
         let clusters =
             self.index.iter().map(|(name, made)| (name.clone(), Arc::clone(&made.cluster))).collect();
         self.tables.publish(Table::new(clusters, self.resource_version.clone()));
+    }
+}
+
+/// Ends the streams into a cluster that is no more: its Secret is gone, or another object of the same name.
+fn end_streams(old: &Cluster, new: Option<&Cluster>) {
+    if !new.is_some_and(|new| Arc::ptr_eq(&old.streams, &new.streams)) {
+        old.streams.end();
     }
 }
 

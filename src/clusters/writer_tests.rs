@@ -294,3 +294,30 @@ fn ten_thousand_certificates_are_compiled_in() {
     println!("one irrelevant change put in force in {:?}", began.elapsed() / 1_000);
     assert_eq!(bench.tables.load().len(), 10_000);
 }
+
+#[tokio::test]
+async fn streams_end_with_their_cluster_and_not_with_a_change_of_its_secret() {
+    let uid = |uid: &str, token: &str| {
+        let mut secret = set(token_secret("a"), "token", token);
+        secret.metadata.uid = Some(uid.to_owned());
+        secret
+    };
+    let ended = |streams: &Arc<crate::clusters::Streams>| {
+        let streams = Arc::clone(streams);
+        async move { futures::poll!(std::pin::pin!(streams.removed())).is_ready() }
+    };
+    let mut bench = bench();
+    bench.list(&[uid("1", "x")]);
+    let first = Arc::clone(&bench.tables.get("a").unwrap().streams);
+    bench.apply(&[apply(uid("1", "y"))]);
+    assert!(!ended(&first).await, "a change of the credential ends no stream");
+    bench.apply(&[apply(uid("2", "y"))]);
+    assert!(ended(&first).await, "the name belongs to another object");
+    let second = Arc::clone(&bench.tables.get("a").unwrap().streams);
+    assert!(!ended(&second).await);
+    bench.apply(&[remove(uid("2", "y")), apply(uid("3", "y"))]);
+    assert!(ended(&second).await, "it was gone in between");
+    let third = Arc::clone(&bench.tables.get("a").unwrap().streams);
+    bench.list(&[]);
+    assert!(ended(&third).await, "a list says that it is gone");
+}

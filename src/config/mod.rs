@@ -16,6 +16,7 @@ mod hub;
 mod logging;
 mod runtime;
 mod serving;
+mod streams;
 mod tunnel;
 mod unused;
 mod values;
@@ -31,6 +32,7 @@ pub use hub::Hub;
 pub use logging::Logging;
 pub use runtime::Runtime;
 pub use serving::{Serving, TlsVersion};
+pub use streams::Streams;
 pub use tunnel::Tunnel;
 pub use unused::Warning;
 
@@ -58,6 +60,9 @@ pub struct Config {
     /// Workers, deadlines and draining.
     #[command(flatten)]
     pub runtime: Runtime,
+    /// Connections that have left HTTP.
+    #[command(flatten)]
+    pub streams: Streams,
     /// What is logged and how.
     #[command(flatten)]
     pub logging: Logging,

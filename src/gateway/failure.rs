@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::model::{ClusterName, Reason, Status};
 use crate::upstream::UpstreamError;
 
@@ -33,6 +35,16 @@ pub(super) fn credential_refused(cluster: &ClusterName) -> Status {
             cluster.as_str()
         ),
     )
+}
+
+/// As many upgraded connections are open as may be.
+pub(super) fn too_many_streams(cluster: &ClusterName, limit: usize) -> Status {
+    let message = format!(
+        "cluster {:?} has {limit} streams (exec, attach, port-forward) open through this replica of the gateway, \
+         the most that --max-upgraded-streams-per-cluster allows: end some of them",
+        cluster.as_str()
+    );
+    Status::new(Reason::TooManyRequests, message).with_retry_after(Duration::from_secs(5))
 }
 
 /// The cluster is known, but its Secret cannot be used.

@@ -15,5 +15,7 @@ mod replay;
 mod request;
 mod route;
 mod service;
+mod stream;
 
 pub use service::{Caller, Gateway, Options, Parts};
+pub use stream::Options as StreamOptions;

@@ -10,6 +10,7 @@ use crate::telemetry::{ErrorKind, InFlight, Metrics, Record, Resource, Target, V
 use crate::upstream::UpstreamError;
 
 use super::client::Gone;
+use super::stream::Ended;
 
 /// nginx's code for a caller who left before there was an answer.
 const LEFT: u16 = 499;
@@ -26,6 +27,7 @@ pub(super) struct Progress {
     code: u16,
     received: u64,
     sent: u64,
+    streamed: bool,
     upstream: Option<Duration>,
     error: Option<ErrorKind>,
 }
@@ -54,6 +56,7 @@ impl Progress {
             code: LEFT,
             received: 0,
             sent: 0,
+            streamed: false,
             upstream: None,
             error: None,
         }
@@ -88,6 +91,13 @@ impl Progress {
         self.upstream = traffic.header;
     }
 
+    /// A stream that the cluster switched to has ended.
+    pub(super) fn streamed(&mut self, ended: &Ended) {
+        self.code(StatusCode::SWITCHING_PROTOCOLS);
+        self.streamed = true;
+        (self.received, self.sent, self.error) = (ended.received, ended.sent, ended.error);
+    }
+
     pub(super) fn gone(&mut self, gone: &Gone) {
         tracing::debug!(remote = %self.remote, %gone, "a caller left before the end of its answer");
         self.error = Some(ErrorKind::ClientGone);
@@ -118,6 +128,7 @@ impl Progress {
             audit_id: audit_id.to_str().unwrap_or_default(),
             received: self.received,
             sent: self.sent,
+            streamed: self.streamed,
             duration: self.begun.elapsed(),
             upstream: self.upstream,
             error: self.error,

@@ -1,5 +1,5 @@
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
 
 use crate::model::{Reason, Status};
 use crate::upstream::{Endpoint, Scheme as EndpointScheme};
@@ -39,12 +39,71 @@ pub(super) fn assemble(method: Method, uri: Uri, headers: HeaderMap) -> Request<
     request
 }
 
-/// Whether the caller wants to leave HTTP on this connection.
-pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::UPGRADE)
-        && headers.get_all(header::CONNECTION).iter().any(|value| {
-            value.to_str().is_ok_and(|value| {
-                value.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
-            })
-        })
+/// The protocols that the caller wants to switch to (RFC 9110 section 7.8), if it wants to.
+///
+/// Not other versions of HTTP: whoever talks HTTP/2 over a switched connection sends requests that nobody looks at.
+pub(super) fn upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
+    let options = || {
+        let values = headers.get_all(header::CONNECTION).iter();
+        values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+    };
+    let says = |option: &str| options().any(|said| said.eq_ignore_ascii_case(option));
+    // A connection that is to be closed cannot become anything else.
+    if version != Version::HTTP_11 || !says("upgrade") || says("close") {
+        return None;
+    }
+    let values = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    let is_http = |name: &str| {
+        let name = name.split('/').next().unwrap_or_default();
+        name.eq_ignore_ascii_case("h2c") || name.eq_ignore_ascii_case("http") || name.is_empty()
+    };
+    let protocols: Vec<&str> =
+        values.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !is_http(name)).collect();
+    let wanted = HeaderValue::from_str(&protocols.join(", ")).ok();
+    wanted.filter(|wanted| !wanted.is_empty())
+}
+
+/// Puts back what says that the protocol is to be switched.
+pub(super) fn ask_to_upgrade(headers: &mut HeaderMap, protocols: HeaderValue) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, protocols);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(connection: &'static str, upgrade: &'static str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
+        headers.insert(header::UPGRADE, HeaderValue::from_static(upgrade));
+        let protocols = super::upgrade(Version::HTTP_11, &headers)?;
+        Some(protocols.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn any_protocol_can_be_switched_to() {
+        assert_eq!(wanted("Upgrade", "SPDY/3.1").unwrap(), "SPDY/3.1");
+        assert_eq!(wanted("keep-alive, upgrade", "websocket").unwrap(), "websocket");
+        assert_eq!(wanted("Upgrade", "foo/2, bar").unwrap(), "foo/2, bar");
+    }
+
+    #[test]
+    fn nobody_leaves_by_another_version_of_http() {
+        assert_eq!(wanted("Upgrade, HTTP2-Settings", "h2c"), None);
+        assert_eq!(wanted("Upgrade", "HTTP/2.0, H2C"), None);
+        assert_eq!(wanted("Upgrade", "h2c, websocket").unwrap(), "websocket");
+    }
+
+    #[test]
+    fn what_does_not_ask_for_it_is_no_upgrade() {
+        assert_eq!(wanted("keep-alive", "websocket"), None);
+        assert_eq!(wanted("close, upgrade", "websocket"), None);
+        assert_eq!(wanted("upgrade", " , "), None);
+        let headers = HeaderMap::from_iter([
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+        ]);
+        assert_eq!(super::upgrade(Version::HTTP_10, &headers), None);
+    }
 }

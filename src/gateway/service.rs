@@ -22,10 +22,11 @@ use crate::model::{AUDIT_ID, Answer, Query, Reason, RequestInfo, Status, User};
 use crate::telemetry::{Metrics, Target};
 use crate::upstream::Worker;
 
-use super::client::{self, Body, Reply};
+use super::client::{self, Body, Gone, Reply};
 use super::forward::{Outcome, Plan, forward};
-use super::record::Progress;
+use super::record::{Progress, Traffic};
 use super::route::{BadPath, Route, decode, is_long_running, is_resumable, route};
+use super::stream::{self, Asked, Session, ask};
 use super::{failure, headers, local, request};
 
 /// For an HTTP/1 connection to be made ready for the next request, or closed.
@@ -70,6 +71,8 @@ pub struct Options {
     pub request_timeout: Duration,
     /// `--authorize-proxy-subpath`: callers must also be allowed, by the hub, what they ask of the cluster.
     pub authorize_proxy_subpath: bool,
+    /// Upgraded connections.
+    pub streams: stream::Options,
 }
 
 /// The other side of a connection.
@@ -80,12 +83,23 @@ pub struct Caller {
     pub chain: Option<ClientChain>,
     /// Cancelled when the gateway wants to end.
     pub drain: CancellationToken,
+    /// Cancelled when it is about to: who is still there is told.
+    pub last_call: CancellationToken,
 }
 
 /// What becomes of a request.
 enum Decision {
     Answer(Answer),
     Forward { cluster: Arc<Cluster>, plan: Plan },
+    Upgrade { cluster: Arc<Cluster>, plan: Plan },
+}
+
+/// A request that was not answered: the connection becomes a stream into a cluster.
+struct Upgrading {
+    session: Session,
+    progress: Progress,
+    parts: http::request::Parts,
+    audit_id: HeaderValue,
 }
 
 impl Gateway {
@@ -103,7 +117,8 @@ impl Gateway {
     ) {
         let (parts, body) = request.into_parts();
         let (body, reply) = client::h2(body, respond);
-        self.serve(parts, body, reply, &caller).await;
+        // Nothing but HTTP/1.1 can be upgraded.
+        let _ = self.serve(parts, body, reply, &caller).await;
     }
 
     /// Serves one request of an HTTP/1 connection. Gives the connection back, and what was read too far, when it can
@@ -120,8 +135,12 @@ impl Gateway {
         *request.version_mut() = head.version;
         *request.headers_mut() = head.headers.clone();
         let (body, reply, shared) = client::h1(session);
-        self.serve(request.into_parts().0, body, reply, &caller).await;
+        let upgrading = self.serve(request.into_parts().0, body, reply, &caller).await;
         let mut session = shared.reclaim()?;
+        if let Some(upgrading) = upgrading {
+            self.stream(*upgrading, session, &caller).await;
+            return None;
+        }
         let reuse = async {
             // An answer that came before the body was read is lost to a reset when the connection closes on unread
             // bytes; bounded by the session's drain timeout.
@@ -142,20 +161,28 @@ impl Gateway {
         reply.abort();
     }
 
+    /// Answers a request, or gives what its connection is to become.
     async fn serve(
         &self,
         mut parts: http::request::Parts,
         mut body: Body,
         mut reply: Reply,
         caller: &Caller,
-    ) {
+    ) -> Option<Box<Upgrading>> {
         let audit_id = local::audit_id(&parts.headers);
         let mut progress = Progress::begin(caller.peer);
         let decision = self.decide(&mut parts, &mut body, caller, &audit_id, &mut progress).await;
         let answer = match decision {
             Ok(Decision::Answer(answer)) => Some(answer),
             Ok(Decision::Forward { cluster, plan }) => {
-                self.forward(&cluster, plan, body, &mut reply, caller, &mut progress).await
+                let (outcome, traffic) = forward(plan, body, &mut reply, &caller.drain).await;
+                settle(&cluster, outcome, traffic, &mut reply, &mut progress)
+            }
+            Ok(Decision::Upgrade { cluster, plan }) => {
+                match self.upgrade(cluster, plan, body, &mut reply, caller, &mut progress).await {
+                    Ok(session) => return Some(Box::new(Upgrading { session, progress, parts, audit_id })),
+                    Err(answer) => answer,
+                }
             }
             Err(status) => Some(Answer::from(&status)),
         };
@@ -166,48 +193,45 @@ impl Gateway {
             }
         }
         progress.end(&self.parts.metrics, &parts.method, parts.uri.path(), &audit_id);
+        None
     }
 
-    /// Sends a request to its cluster. Gives what is to be answered when the cluster has not answered it.
-    async fn forward(
+    /// Asks a cluster to switch protocols. Gives what is to be answered, if anything, when it does not.
+    async fn upgrade(
         &self,
-        cluster: &Cluster,
+        cluster: Arc<Cluster>,
         plan: Plan,
         body: Body,
         reply: &mut Reply,
         caller: &Caller,
         progress: &mut Progress,
-    ) -> Option<Answer> {
-        let (outcome, traffic) = forward(plan, body, reply, &caller.drain).await;
-        progress.traffic(traffic);
-        match outcome {
-            Outcome::Done(code) => {
-                progress.code(code);
-                None
-            }
-            Outcome::CallerGone(code, gone) => {
-                if let Some(code) = code {
-                    progress.code(code);
-                }
-                progress.gone(&gone);
-                reply.abort();
-                None
-            }
-            Outcome::CutShort(code, error) => {
-                progress.code(code);
-                progress.failed(&error);
-                reply.abort();
-                None
-            }
-            Outcome::CredentialRefused => {
-                progress.credential_refused();
-                Some(Answer::from(&failure::credential_refused(&cluster.name)))
-            }
-            Outcome::Failed(error) => {
-                progress.failed(&error);
-                Some(Answer::from(&failure::unreachable(&cluster.name, &error)))
-            }
+    ) -> Result<Session, Option<Answer>> {
+        let limit = self.parts.options.streams.per_cluster;
+        let Some(place) = cluster.streams.open(limit) else {
+            return Err(Some(Answer::from(&failure::too_many_streams(&cluster.name, limit))));
+        };
+        match ask(plan, body, reply, &caller.drain).await {
+            Asked::Switched(head, upgraded) => Ok(Session::new(head, upgraded, cluster, place)),
+            Asked::Ended(outcome, traffic) => Err(settle(&cluster, outcome, traffic, reply, progress)),
+            Asked::Refused(status) => Err(Some(Answer::from(&status))),
         }
+    }
+
+    /// Carries a stream into a cluster from the switch to its end.
+    async fn stream(&self, upgrading: Upgrading, mut http: HttpSession, caller: &Caller) {
+        let Upgrading { session, mut progress, parts, audit_id } = upgrading;
+        // Gives back what was read too far only for a connection that is used again, as this one is.
+        http.set_server_keepalive(Some(0));
+        match http.reuse().await {
+            Ok(Some(stream)) => {
+                let (stream, early) = stream.into_parts();
+                let early = early.unwrap_or_default();
+                let options = &self.parts.options.streams;
+                progress.streamed(&session.run(stream, early, options, &caller.last_call).await);
+            }
+            Ok(None) | Err(_) => progress.gone(&Gone::Left),
+        }
+        progress.end(&self.parts.metrics, &parts.method, parts.uri.path(), &audit_id);
     }
 
     async fn decide(
@@ -269,17 +293,12 @@ impl Gateway {
             Ok(access) => Arc::clone(access),
             Err(unusable) => return Err(failure::not_usable(&cluster.name, unusable)),
         };
-        if request::is_upgrade(&parts.headers) {
-            return Err(Status::new(
-                Reason::BadRequest,
-                "upgrades (exec, attach, port-forward) are not served by this version of the gateway",
-            ));
-        }
         let long_running = is_long_running(&asked, query);
         let resumable = is_resumable(&asked, query);
         let identity = self.identity(&user, &cluster, query)?;
         let uri = request::target(access.upstream.endpoint(), rest, query)?;
         let expects_continue = headers::expects_continue(&parts.headers);
+        let upgrade = request::upgrade(parts.version, &parts.headers);
         let mut headers = std::mem::take(&mut parts.headers);
         headers::clean_request(&mut headers, |name| self.parts.authenticator.is_identity_header(name));
         headers::forwarded_for(&mut headers, caller.peer.ip());
@@ -292,6 +311,10 @@ impl Gateway {
                 headers.append(name.clone(), value.clone());
             }
         }
+        let is_upgrade = upgrade.is_some();
+        if let Some(protocols) = upgrade {
+            request::ask_to_upgrade(&mut headers, protocols);
+        }
         let plan = Plan {
             upstream: Arc::clone(&access.upstream),
             worker: self.parts.worker,
@@ -302,7 +325,10 @@ impl Gateway {
             resumable,
             deadline: self.parts.options.request_timeout,
         };
-        Ok(Decision::Forward { cluster, plan })
+        Ok(match is_upgrade {
+            true => Decision::Upgrade { cluster, plan },
+            false => Decision::Forward { cluster, plan },
+        })
     }
 
     async fn authenticate(&self, headers: &HeaderMap, caller: &Caller) -> Result<Arc<User>, Status> {
@@ -338,5 +364,44 @@ impl Gateway {
         }
         let request = api::Request { method, path, query, headers: &parts.headers };
         self.parts.api.answer(&request, &self.parts.tables.load())
+    }
+}
+
+/// Takes note of how a request ended that was sent. Gives what is to be answered when the cluster has not answered it.
+fn settle(
+    cluster: &Cluster,
+    outcome: Outcome,
+    traffic: Traffic,
+    reply: &mut Reply,
+    progress: &mut Progress,
+) -> Option<Answer> {
+    progress.traffic(traffic);
+    match outcome {
+        Outcome::Done(code) => {
+            progress.code(code);
+            None
+        }
+        Outcome::CallerGone(code, gone) => {
+            if let Some(code) = code {
+                progress.code(code);
+            }
+            progress.gone(&gone);
+            reply.abort();
+            None
+        }
+        Outcome::CutShort(code, error) => {
+            progress.code(code);
+            progress.failed(&error);
+            reply.abort();
+            None
+        }
+        Outcome::CredentialRefused => {
+            progress.credential_refused();
+            Some(Answer::from(&failure::credential_refused(&cluster.name)))
+        }
+        Outcome::Failed(error) => {
+            progress.failed(&error);
+            Some(Answer::from(&failure::unreachable(&cluster.name, &error)))
+        }
     }
 }

@@ -25,6 +25,7 @@ pub(super) async fn serve(
     tls: Arc<ServerConfig>,
     gateway: Arc<Gateway>,
     drain: CancellationToken,
+    last_call: CancellationToken,
 ) {
     // Registers the socket with this worker's event loop.
     let stream = match TcpStream::from_std(socket) {
@@ -44,7 +45,7 @@ pub(super) async fn serve(
         ClientChain::new(chain.iter().map(|certificate| certificate.clone().into_owned()).collect())
     });
     let is_h2 = session.alpn_protocol() == Some(b"h2");
-    let caller = Arc::new(Caller { peer, chain, drain });
+    let caller = Arc::new(Caller { peer, chain, drain, last_call });
     match is_h2 {
         true => http2::serve(Coalesced::new(stream, false), caller, gateway).await,
         false => http1::serve(Coalesced::new(stream, true), caller, gateway).await,

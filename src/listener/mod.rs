@@ -14,4 +14,4 @@ mod http2;
 mod worker;
 
 pub use acceptor::{Acceptor, BindError};
-pub use worker::{WorkerError, Workers};
+pub use worker::{Endings, WorkerError, Workers};

@@ -36,13 +36,12 @@ pub struct WorkerError {
 }
 
 impl Workers {
-    /// Starts one thread for each gateway. They end once `drain` is called and their last connection is over, or at
-    /// once when `stop` is called.
+    /// Starts one thread for each gateway. They end once they are to drain and their last connection is over, or at
+    /// once when they are to stop.
     pub fn start(
         gateways: Vec<Arc<Gateway>>,
         tls: &Arc<ServerConfig>,
-        drain: &CancellationToken,
-        stop: &CancellationToken,
+        endings: &Endings,
     ) -> Result<(Self, Vec<JoinHandle<()>>), WorkerError> {
         let mut workers = Vec::with_capacity(gateways.len());
         let mut threads = Vec::with_capacity(gateways.len());
@@ -52,7 +51,7 @@ impl Workers {
             let failed = |cause| WorkerError { index, cause };
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-            let run = run(gateway, Arc::clone(tls), queue, drain.clone(), stop.clone());
+            let run = run(gateway, Arc::clone(tls), queue, endings.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || runtime.block_on(run))
@@ -81,6 +80,17 @@ impl Workers {
     }
 }
 
+/// How workers are told to end, each when the one before was not enough.
+#[derive(Debug, Clone, Default)]
+pub struct Endings {
+    /// Nothing new is taken; what is under way goes on.
+    pub drain: CancellationToken,
+    /// Streams that would never end by themselves are told, and end.
+    pub last_call: CancellationToken,
+    /// What has not ended yet is cut.
+    pub stop: CancellationToken,
+}
+
 /// A connection that a worker has, or is about to get.
 struct Load(Arc<AtomicUsize>);
 
@@ -101,12 +111,19 @@ async fn run(
     gateway: Arc<Gateway>,
     tls: Arc<ServerConfig>,
     mut queue: mpsc::Receiver<(TcpStream, SocketAddr, Load)>,
-    drain: CancellationToken,
-    stop: CancellationToken,
+    endings: Endings,
 ) {
+    let Endings { drain, last_call, stop } = endings;
     let connections = TaskTracker::new();
     let serve = |(socket, peer, load)| {
-        let serve = connection::serve(socket, peer, Arc::clone(&tls), Arc::clone(&gateway), drain.clone());
+        let serve = connection::serve(
+            socket,
+            peer,
+            Arc::clone(&tls),
+            Arc::clone(&gateway),
+            drain.clone(),
+            last_call.clone(),
+        );
         connections.spawn(async move {
             let _load: Load = load;
             serve.await;

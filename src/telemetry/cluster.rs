@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ use crate::model::ClusterName;
 use super::labels::Code;
 use super::metrics::{Metrics, Vectors};
 use super::{ErrorKind, Resource, Verb};
+
+/// Labels of the bytes of upgraded connections.
+const TO_CLUSTER: &str = "to_cluster";
+const TO_CALLER: &str = "to_caller";
 
 /// The series of one cluster: held by whoever holds the cluster, so that they go when the last of them does.
 ///
@@ -25,12 +30,21 @@ pub struct ClusterSeries {
 #[derive(Debug)]
 pub struct InFlight(IntGauge);
 
+/// An upgraded connection into a cluster, until it is dropped. Bytes are counted as they go by: such a connection
+/// may be open for days.
+#[derive(Debug)]
+pub struct OpenStream {
+    open: IntGauge,
+    bytes: [(IntCounter, AtomicU64); 2],
+}
+
 /// What was made so far. Passed on to a successor of the same name that comes before the last holder is gone.
 #[derive(Default)]
 pub(super) struct Handles {
     /// Copied on write: written as often as a new combination of labels is seen, a few dozen times at most.
     requests: ArcSwap<HashMap<Key, Request>>,
     in_flight: OnceLock<IntGauge>,
+    streams: OnceLock<(IntGauge, IntCounter, IntCounter)>,
     received: OnceLock<IntCounter>,
     sent: OnceLock<IntCounter>,
     header: OnceLock<Histogram>,
@@ -69,6 +83,19 @@ impl ClusterSeries {
             .get_or_init(|| self.vectors().in_flight.with_label_values(&[self.name.as_str()]));
         gauge.inc();
         InFlight(gauge.clone())
+    }
+
+    /// Counts an upgraded connection as open until the guard is dropped.
+    pub fn stream(&self) -> OpenStream {
+        let name = self.name.as_str();
+        let (open, to_cluster, to_caller) = self.handles.streams.get_or_init(|| {
+            let Vectors { streams, streamed, .. } = self.vectors();
+            let bytes = |direction| streamed.with_label_values(&[name, direction]);
+            (streams.with_label_values(&[name]), bytes(TO_CLUSTER), bytes(TO_CALLER))
+        });
+        open.inc();
+        let bytes = [to_cluster, to_caller].map(|counter| (counter.clone(), AtomicU64::new(0)));
+        OpenStream { open: open.clone(), bytes }
     }
 
     pub(super) fn request(&self, resource: Resource, verb: Verb, code: u16, duration: Duration) {
@@ -146,6 +173,10 @@ impl ClusterSeries {
         for kind in ErrorKind::ALL {
             let _ = vectors.errors.remove_label_values(&[name, kind.as_str()]);
         }
+        for direction in [TO_CLUSTER, TO_CALLER] {
+            let _ = vectors.streamed.remove_label_values(&[name, direction]);
+        }
+        let _ = vectors.streams.remove_label_values(&[name]);
         let _ = vectors.in_flight.remove_label_values(&[name]);
         let _ = vectors.received.remove_label_values(&[name]);
         let _ = vectors.sent.remove_label_values(&[name]);
@@ -171,6 +202,40 @@ impl Request {
         self.by_resource.inc();
         self.by_cluster.inc();
         self.duration.observe(duration.as_secs_f64());
+    }
+}
+
+impl OpenStream {
+    /// So many bytes went from the caller to the cluster.
+    pub fn add_to_cluster(&self, bytes: u64) {
+        self.add(0, bytes);
+    }
+
+    /// So many bytes went from the cluster to the caller.
+    pub fn add_to_caller(&self, bytes: u64) {
+        self.add(1, bytes);
+    }
+
+    /// Bytes from the caller to the cluster so far.
+    pub fn to_cluster(&self) -> u64 {
+        self.bytes[0].1.load(Ordering::Relaxed)
+    }
+
+    /// Bytes from the cluster to the caller so far.
+    pub fn to_caller(&self) -> u64 {
+        self.bytes[1].1.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, direction: usize, bytes: u64) {
+        let (all, own) = &self.bytes[direction];
+        all.inc_by(bytes);
+        own.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.open.dec();
     }
 }
 

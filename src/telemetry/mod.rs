@@ -13,7 +13,7 @@ mod metrics;
 mod process;
 mod record;
 
-pub use cluster::{ClusterSeries, InFlight};
+pub use cluster::{ClusterSeries, InFlight, OpenStream};
 pub use labels::{ErrorKind, Resource, Verb};
 pub use metrics::{Metrics, Reloaded};
 pub use record::{Record, Target};

@@ -33,6 +33,8 @@ pub struct Record<'a> {
     pub received: u64,
     /// Bytes of the answer's body.
     pub sent: u64,
+    /// The connection was upgraded: its bytes were counted as they went by.
+    pub streamed: bool,
     /// From the request's header to the end of the answer.
     pub duration: Duration,
     /// From sending the request to the cluster to the header of its answer, when it came.
@@ -127,6 +129,7 @@ mod tests {
                 audit_id: "id",
                 received: 0,
                 sent: 1,
+                streamed: false,
                 duration: Duration::from_micros(1234),
                 upstream: None,
                 error: Some(ErrorKind::Timeout),

@@ -5,7 +5,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
@@ -157,6 +157,16 @@ impl Sender {
 }
 
 impl Receiver {
+    /// What is left of an answer that refuses an upgrade, over a connection that is used for nothing else.
+    pub(super) fn refusal(
+        response: Response<Incoming>,
+        connection: h1::Connection,
+    ) -> (response::Parts, bool, Self) {
+        let (head, body) = response.into_parts();
+        let end = body.is_end_stream();
+        (head, end, Self { from: From::H1Body { body, trailers: None, connection }, slot: None })
+    }
+
     /// The next header: as many informational ones as the server sends, then the final one. Cancel safe.
     pub async fn head(&mut self) -> Result<Head, UpstreamError> {
         match &mut self.from {

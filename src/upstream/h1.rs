@@ -25,6 +25,7 @@ pub(super) struct Connection(http1::SendRequest<RequestBody>);
 /// body cut short never looks complete.
 pub(super) enum RequestBody {
     Empty,
+    Whole(Bytes),
     Chunks(mpsc::Receiver<Chunk>),
 }
 
@@ -40,13 +41,24 @@ pub(super) enum Chunk {
 pub(super) struct Cut;
 
 impl Connection {
+    /// For request after request.
     pub(super) async fn open(io: Io, address: &str) -> Result<Self, UpstreamError> {
-        let (mut send, connection) = http1::Builder::new()
-            .max_buf_size(64 << 10)
-            .handshake(TokioIo::new(io))
-            .await
-            .map_err(|error| UpstreamError::h1(address, &error))?;
-        // Ends with its connection: when the server closes it or the sender is dropped.
+        let (send, connection) = handshake(io, address).await?;
+        Self::run(send, connection, address).await
+    }
+
+    /// For one request, after which the connection may be taken over.
+    pub(super) async fn open_upgradable(io: Io, address: &str) -> Result<Self, UpstreamError> {
+        let (send, connection) = handshake(io, address).await?;
+        Self::run(send, connection.with_upgrades(), address).await
+    }
+
+    async fn run(
+        mut send: http1::SendRequest<RequestBody>,
+        connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
+        address: &str,
+    ) -> Result<Self, UpstreamError> {
+        // Ends with its connection: when the server closes it, the sender is dropped or it is taken over.
         let connection = tokio::spawn(async move {
             connection.await.inspect_err(|error| {
                 tracing::debug!(%error, "HTTP/1.1 connection to a cluster ended");
@@ -80,6 +92,17 @@ impl Connection {
     }
 }
 
+async fn handshake(
+    io: Io,
+    address: &str,
+) -> Result<(http1::SendRequest<RequestBody>, http1::Connection<TokioIo<Io>, RequestBody>), UpstreamError> {
+    http1::Builder::new()
+        .max_buf_size(64 << 10)
+        .handshake(TokioIo::new(io))
+        .await
+        .map_err(|error| UpstreamError::h1(address, &error))
+}
+
 /// Writes a request as HTTP/1.1 has it (RFC 9112 section 3.2.1): the path in the first line, the server in `Host`.
 ///
 /// A body of unknown length is said to be chunked: hyper itself takes a GET for one without any.
@@ -96,6 +119,21 @@ pub(super) fn origin_form(mut request: Request<()>, authority: &str, bodiless: b
     request
 }
 
+impl RequestBody {
+    /// A body that is there already.
+    pub(super) fn whole(body: Bytes) -> Self {
+        if body.is_empty() { Self::Empty } else { Self::Whole(body) }
+    }
+
+    /// Of a body that is there already, if there is one.
+    pub(super) fn length(&self) -> Option<usize> {
+        match self {
+            Self::Whole(data) => Some(data.len()),
+            Self::Empty | Self::Chunks(_) => None,
+        }
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = Cut;
@@ -105,8 +143,14 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let body = self.get_mut();
-        let Self::Chunks(chunks) = body else {
-            return Poll::Ready(None);
+        let chunks = match body {
+            Self::Empty => return Poll::Ready(None),
+            Self::Whole(data) => {
+                let data = std::mem::take(data);
+                *body = Self::Empty;
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            Self::Chunks(chunks) => chunks,
         };
         match ready!(chunks.poll_recv(context)) {
             Some(Chunk::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
@@ -125,6 +169,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            Self::Whole(data) => SizeHint::with_exact(data.len() as u64),
             Self::Chunks(_) => SizeHint::default(),
         }
     }

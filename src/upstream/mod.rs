@@ -19,12 +19,14 @@ mod pool;
 mod resolver;
 mod server;
 mod trust;
+mod upgrade;
 
 pub use endpoint::{Endpoint, Host, InvalidEndpoint, Scheme};
 pub use error::UpstreamError;
 pub use exchange::{Head, Receiver, Sender};
 pub use resolver::{Resolved, Resolver, Unresolved};
 pub use server::{InvalidUpstream, Network, Trust, Upstream, UpstreamSpec, Worker};
+pub use upgrade::{Upgrade, Upgraded};
 
 #[cfg(test)]
 mod tests;

@@ -106,6 +106,10 @@ impl Upstream {
         &self.target.spec.endpoint
     }
 
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// Connections that a worker has open.
     #[cfg(test)]
     pub(super) fn connections(&self, worker: Worker) -> usize {

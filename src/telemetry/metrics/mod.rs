@@ -36,6 +36,8 @@ pub(in crate::telemetry) struct Vectors {
     pub(in crate::telemetry) by_cluster: IntCounterVec,
     pub(in crate::telemetry) duration: HistogramVec,
     pub(in crate::telemetry) in_flight: IntGaugeVec,
+    pub(in crate::telemetry) streams: IntGaugeVec,
+    pub(in crate::telemetry) streamed: IntCounterVec,
     pub(in crate::telemetry) received: IntCounterVec,
     pub(in crate::telemetry) sent: IntCounterVec,
     pub(in crate::telemetry) header: HistogramVec,
@@ -108,7 +110,9 @@ impl Metrics {
         match record.cluster {
             Some(series) => {
                 series.request(record.resource, record.verb, record.code, record.duration);
-                series.bytes(record.received, record.sent);
+                if !record.streamed {
+                    series.bytes(record.received, record.sent);
+                }
                 record.upstream.into_iter().for_each(|duration| series.header(duration));
                 record.error.into_iter().for_each(|kind| series.error(kind));
             }
@@ -167,6 +171,16 @@ impl Vectors {
                 "cluster_gateway_requests_in_flight",
                 "Requests that are being proxied, watches included",
                 &["cluster"],
+            )?,
+            streams: register.gauge(
+                "cluster_gateway_upgraded_streams",
+                "Upgraded connections (exec, attach, port-forward) that are open",
+                &["cluster"],
+            )?,
+            streamed: register.counter(
+                "cluster_gateway_upgraded_bytes_total",
+                "Bytes passed on over upgraded connections, by direction: to_cluster or to_caller",
+                &["cluster", "direction"],
             )?,
             received: register.counter(
                 "cluster_gateway_request_bytes_total",

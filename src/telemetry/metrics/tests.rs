@@ -37,6 +37,7 @@ impl Fixture {
             audit_id: "",
             received: 3,
             sent: 5,
+            streamed: false,
             duration: Duration::from_millis(30),
             upstream: Some(Duration::from_millis(20)),
             error: (code == 502).then_some(ErrorKind::Unreachable),

@@ -1,0 +1,121 @@
+use std::pin::pin;
+
+use bytes::{Bytes, BytesMut};
+use http::{StatusCode, response};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::{Reason, Status};
+use crate::upstream::{Receiver, Upgrade, Upgraded, UpstreamError};
+
+use super::super::client::{Body, Gone, Reply};
+use super::super::forward::{Outcome, Plan};
+use super::super::headers;
+use super::super::record::Traffic;
+use super::super::relay::{End, relay};
+
+/// A body that comes with a request to switch is sent as a whole before the switch. Kubernetes' clients send none.
+const BODY: usize = 64 << 10;
+
+/// What became of a request to switch.
+pub(in crate::gateway) enum Asked {
+    /// The cluster switches.
+    Switched(response::Parts, Box<Upgraded>),
+    /// It does not: what it said instead went to the caller, or could not.
+    Ended(Outcome, Traffic),
+    /// It was not asked.
+    Refused(Status),
+}
+
+/// Asks the cluster to switch, and passes its answer on when it does not. Nothing is sent twice.
+pub(in crate::gateway) async fn ask(
+    plan: Plan,
+    mut body: Body,
+    reply: &mut Reply,
+    drain: &CancellationToken,
+) -> Asked {
+    let mut traffic = Traffic::default();
+    let whole = match read(&plan, &mut body, reply).await {
+        Ok(Some(whole)) => whole,
+        Ok(None) => {
+            return Asked::Refused(Status::new(
+                Reason::RequestEntityTooLarge,
+                format!("a request to switch protocols may have a body of {BODY} bytes at most"),
+            ));
+        }
+        Err(gone) => return Asked::Ended(Outcome::CallerGone(None, gone), traffic),
+    };
+    traffic.received = whole.len() as u64;
+    let begun = Instant::now();
+    let answer = {
+        let mut upgrade = pin!(plan.upstream.upgrade(plan.request, whole));
+        let deadline = async {
+            match plan.long_running {
+                true => std::future::pending().await,
+                false => sleep_until(begun + plan.deadline).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = &mut upgrade => answer,
+            gone = body.left() => return Asked::Ended(Outcome::CallerGone(None, gone), traffic),
+            () = deadline => Err(UpstreamError::Deadline { seconds: plan.deadline.as_secs() }),
+        }
+    };
+    traffic.header = Some(begun.elapsed());
+    let outcome = match answer {
+        Ok(Upgrade::Switched(head, upgraded)) => return Asked::Switched(head, upgraded),
+        Ok(Upgrade::Refused(head, _, _)) if head.status == StatusCode::UNAUTHORIZED => {
+            Outcome::CredentialRefused
+        }
+        Ok(Upgrade::Refused(head, end, receiver)) => {
+            pass_on(head, end, receiver, &mut body, reply, drain, &mut traffic).await
+        }
+        Err(error) => Outcome::Failed(error),
+    };
+    Asked::Ended(outcome, traffic)
+}
+
+/// The body as a whole; none when it is too large.
+async fn read(plan: &Plan, body: &mut Body, reply: &mut Reply) -> Result<Option<Bytes>, Gone> {
+    let mut whole = BytesMut::new();
+    if plan.bodiless {
+        return Ok(Some(Bytes::new()));
+    }
+    if plan.expects_continue {
+        let mut response = http::Response::new(());
+        *response.status_mut() = StatusCode::CONTINUE;
+        reply.inform(response).await?;
+    }
+    while let Some(part) = body.next().await? {
+        if whole.len() + part.len() > BODY {
+            return Ok(None);
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok(Some(whole.freeze()))
+}
+
+async fn pass_on(
+    mut head: response::Parts,
+    end: bool,
+    mut receiver: Receiver,
+    body: &mut Body,
+    reply: &mut Reply,
+    drain: &CancellationToken,
+    traffic: &mut Traffic,
+) -> Outcome {
+    headers::clean_response(&mut head.headers);
+    let status = head.status;
+    let relayed = relay(head, end, &mut receiver, reply, false, drain, &mut traffic.sent);
+    let result = tokio::select! {
+        biased;
+        result = relayed => result,
+        gone = body.left() => Err(End::Gone(gone)),
+    };
+    match result {
+        Ok(()) => Outcome::Done(status),
+        Err(End::Gone(gone)) => Outcome::CallerGone(Some(status), gone),
+        Err(End::Upstream(error)) => Outcome::CutShort(status, error),
+    }
+}
