@@ -37,6 +37,9 @@ pub(super) async fn serve(stream: TlsStream<TcpStream>, connection: Connection) 
         }
         connection.state.note(connection.number, &received);
         tokio::time::sleep(plan.delay).await;
+        if let Some(first) = &plan.switch {
+            return switch(&mut reader, &mut writer, first, &received).await;
+        }
         answer(&mut reader, &mut writer, &plan, &mut body, &received).await?;
         if !body.is_done() {
             // What is left of the body is not a request. Closing with it unread would be a reset, which takes the
@@ -217,6 +220,30 @@ async fn answer(
         sink.send(&json).await?;
     }
     sink.finish(plan.trailers).await
+}
+
+/// Leaves HTTP: from here on what comes goes back.
+async fn switch(reader: &mut Reader, writer: &mut Writer, first: &str, received: &Received) -> Result<()> {
+    let protocols = received.header("upgrade").join(",");
+    let protocol = protocols.split(',').next().unwrap_or_default().trim();
+    let head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nX-Echo: {}\r\n\r\n{first}",
+        received.echo
+    );
+    writer.write_all(head.as_bytes()).await?;
+    writer.flush().await?;
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        match reader.read(&mut piece).await? {
+            0 => break,
+            read => {
+                writer.write_all(&piece[..read]).await?;
+                writer.flush().await?;
+            }
+        }
+    }
+    writer.write_all(b"(end)").await?;
+    Ok(writer.shutdown().await?)
 }
 
 /// Where an answer's body goes.

@@ -19,6 +19,7 @@ use std::time::Duration;
 /// | `header=NAME:VALUE` | a header, any number of them |
 /// | `cut=N` | breaks the connection off (HTTP/2: the stream) after N bytes of body |
 /// | `early=1` | answers without reading the request's body |
+/// | `switch=TEXT` | HTTP/1.1: switches to the first protocol that is asked for, says TEXT in one piece with the 101, sends back all that comes, and `(end)` when that ends |
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// `status`
@@ -45,6 +46,8 @@ pub struct Plan {
     pub cut: Option<u64>,
     /// `early`
     pub early: bool,
+    /// `switch`
+    pub switch: Option<String>,
 }
 
 /// The longest piece of a generated body.
@@ -76,6 +79,7 @@ impl Plan {
                 }
                 "cut" => plan.cut = value.parse().ok(),
                 "early" => plan.early = true,
+                "switch" => plan.switch = Some(value),
                 _ => {}
             }
         }

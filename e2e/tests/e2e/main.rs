@@ -25,4 +25,5 @@ mod rotation;
 mod secrecy;
 mod silence;
 mod through;
+mod upgrades;
 mod watches;
