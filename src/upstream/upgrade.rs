@@ -55,7 +55,9 @@ impl Upstream {
             cause: "the connection cannot be taken over".to_owned(),
             unprocessed: false,
         })?;
-        let upgraded = Upgraded { io: parts.io.into_inner(), early: parts.read_buf };
+        // An empty one still holds the buffer that the header was read into.
+        let early = Some(parts.read_buf).filter(|early| !early.is_empty()).unwrap_or_default();
+        let upgraded = Upgraded { io: parts.io.into_inner(), early };
         Ok(Upgrade::Switched(head, Box::new(upgraded)))
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use e2e::client::HttpsClient;
 use e2e::echo::{Echo, EchoOptions};
 use e2e::lab::{Authority, Gateway, shared, until};
+use futures::future::try_join_all;
 use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -182,6 +183,27 @@ async fn there_are_no_more_streams_than_may_be() {
 }
 
 #[tokio::test]
+async fn an_idle_stream_holds_two_connections_and_no_buffers() {
+    let (_echo, gateway) = with_echo("t9-memory", &[]).await;
+    let client = master(&gateway);
+    // What the first ones make is there once and for all.
+    let mut streams = try_join_all((0..100).map(|_| open(&client, "websocket"))).await.unwrap();
+    let before = gateway.rss_kb().unwrap();
+    for _ in 0..5 {
+        streams.extend(try_join_all((0..100).map(|_| open(&client, "websocket"))).await.unwrap());
+    }
+    let each = gateway.rss_kb().unwrap().saturating_sub(before) as f64 / 500.0;
+    eprintln!("an idle stream: {each:.1} kB");
+    // Two TLS sessions; a buffer of ours each way would add 64 kB.
+    assert!(each < 80.0, "{each} kB");
+    for stream in streams.iter_mut().rev().take(20) {
+        stream.write_all(b"still there").await.unwrap();
+        stream.flush().await.unwrap();
+        until_text(stream, "still there").await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn streams_end_with_their_cluster_and_are_told() {
     let (_echo, gateway) = with_echo("t9-gone", &[]).await;
     let client = master(&gateway);
@@ -248,6 +270,8 @@ async fn open(client: &HttpsClient, protocol: &str) -> Result<TlsStream<TcpStrea
     let mut stream = client.tls(&["http/1.1"]).await?;
     let extra = format!("Connection: Upgrade\r\nUpgrade: {protocol}\r\n");
     stream.write_all(head(client, "GET", &path("echo", "/x?switch="), &extra).as_bytes()).await?;
+    // A writer that had to give way keeps a part of it until then.
+    stream.flush().await?;
     let answer = until_text(&mut stream, "\r\n\r\n").await?;
     ensure!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
     Ok(stream)

@@ -73,6 +73,8 @@ impl Session {
         let limits = Limits { write: options.write_timeout, idle: options.idle_timeout };
         let mut splice = Splice::new(caller, *upgraded, Counted(&open), framing, limits);
         splice.early(&early, &written(head));
+        // It is a part of what the request was read into, which is not to live as long as the stream.
+        drop(early);
         let end = tokio::select! {
             biased;
             () = cluster.streams.removed() => Err("the cluster was removed"),
