@@ -92,7 +92,9 @@ fn identity(error: &InvalidIdentity) -> String {
     match error {
         InvalidIdentity::CertificatePem(_) => "tls.crt: it is not valid PEM".to_owned(),
         InvalidIdentity::NoCertificate | InvalidIdentity::Certificate(_) => format!("tls.crt: {error}"),
-        InvalidIdentity::KeyPem | InvalidIdentity::KeyKind => format!("tls.key: {error}"),
+        InvalidIdentity::KeyPem | InvalidIdentity::KeyEncrypted | InvalidIdentity::KeyKind(_) => {
+            format!("tls.key: {error}")
+        }
         InvalidIdentity::Mismatch => "tls.key: it does not match the certificate in tls.crt".to_owned(),
     }
 }

@@ -136,7 +136,7 @@ impl Error {
                 error,
                 "name a file with the certificate in PEM, its own first",
             ),
-            InvalidIdentity::KeyPem | InvalidIdentity::KeyKind => {
+            InvalidIdentity::KeyPem | InvalidIdentity::KeyEncrypted | InvalidIdentity::KeyKind(_) => {
                 Self::file(key_flag, key, error, "name a file with the certificate's private key in PEM")
             }
             InvalidIdentity::Mismatch => Self::file(

@@ -7,6 +7,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
 
+use super::key_kind;
+
 /// A certificate, its chain and the private key that goes with it, for either side of a handshake.
 ///
 /// The key is shown by no `Debug` and cannot be serialized.
@@ -18,6 +20,8 @@ struct Parts {
     key: PrivateKeyDer<'static>,
     certified: Arc<CertifiedKey>,
 }
+
+const USABLE: &str = "RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, and Ed25519";
 
 /// Why PEM texts are no identity. Never holds any of the key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -31,9 +35,12 @@ pub enum InvalidIdentity {
     /// The key's text is not PEM, or holds no key.
     #[error("the private key is no PKCS#8, PKCS#1 or SEC1 key in PEM")]
     KeyPem,
+    /// A key that only a password opens.
+    #[error("the private key is encrypted: nobody is there to type its password, so give it unencrypted")]
+    KeyEncrypted,
     /// A key of a kind that we cannot sign with.
-    #[error("the private key is of no usable kind (RSA, ECDSA P-256/P-384 or Ed25519 is)")]
-    KeyKind,
+    #[error("the private key is {0}, which cannot be used here; {USABLE} can")]
+    KeyKind(&'static str),
     /// Both parse, but do not belong together.
     #[error("the private key does not match the certificate")]
     Mismatch,
@@ -51,6 +58,9 @@ impl Identity {
         if chain.is_empty() {
             return Err(InvalidIdentity::NoCertificate);
         }
+        if key_kind::is_encrypted(key) {
+            return Err(InvalidIdentity::KeyEncrypted);
+        }
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| InvalidIdentity::KeyPem)?;
         Self::from_der(chain, key)
     }
@@ -60,7 +70,8 @@ impl Identity {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, InvalidIdentity> {
-        let signing = ring::sign::any_supported_type(&key).map_err(|_| InvalidIdentity::KeyKind)?;
+        let signing = ring::sign::any_supported_type(&key)
+            .map_err(|_| InvalidIdentity::KeyKind(key_kind::describe(&key)))?;
         let certified = CertifiedKey::new(chain.clone(), signing);
         match certified.keys_match() {
             Ok(()) => {}
@@ -95,40 +106,5 @@ impl fmt::Debug for Identity {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair() -> (String, String) {
-        let made = rcgen::generate_simple_self_signed(["test".to_owned()]).unwrap();
-        (made.cert.pem(), made.signing_key.serialize_pem())
-    }
-
-    #[test]
-    fn a_key_that_does_not_fit_its_certificate_is_named_as_such() {
-        let ((certificate, key), (_, other)) = (pair(), pair());
-        assert!(Identity::from_pem(certificate.as_bytes(), key.as_bytes()).is_ok());
-        let mismatch = Identity::from_pem(certificate.as_bytes(), other.as_bytes()).unwrap_err();
-        assert_eq!(mismatch, InvalidIdentity::Mismatch);
-    }
-
-    #[test]
-    fn texts_that_are_no_pem_are_told_apart() {
-        let (certificate, key) = pair();
-        assert_eq!(Identity::from_pem(b"", key.as_bytes()).unwrap_err(), InvalidIdentity::NoCertificate);
-        assert_eq!(
-            Identity::from_pem(certificate.as_bytes(), b"nonsense").unwrap_err(),
-            InvalidIdentity::KeyPem
-        );
-        assert!(matches!(
-            Identity::from_pem(b"-----BEGIN CERTIFICATE-----\n!!\n", key.as_bytes()),
-            Err(InvalidIdentity::CertificatePem(_))
-        ));
-    }
-
-    #[test]
-    fn debug_shows_no_key() {
-        let (certificate, key) = pair();
-        let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
-        assert_eq!(format!("{identity:?}"), "Identity { certificates: 1, .. }");
-    }
-}
+#[path = "identity_tests.rs"]
+mod tests;

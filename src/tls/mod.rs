@@ -4,6 +4,7 @@
 
 mod files;
 mod identity;
+mod key_kind;
 mod self_signed;
 mod server;
 mod serving;
