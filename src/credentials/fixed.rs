@@ -1,4 +1,4 @@
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
 use k8s_openapi::jiff::Timestamp;
@@ -56,13 +56,30 @@ impl ClientCertificate {
     }
 }
 
+/// Renewing a certificate by hand takes a while: with less than this left, somebody should know.
+const SOON: i64 = 14 * 86_400;
+
 impl Validity {
+    /// The last moment at which it may be used.
+    pub fn not_after(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(u64::try_from(self.not_after).unwrap_or_default())
+    }
+
+    /// That it expires in the next fourteen days, and in the last tenth of its life: a certificate that is renewed
+    /// every day is no news.
+    pub fn ends_soon(&self, now: SystemTime) -> Option<String> {
+        let left = self.not_after - seconds(now);
+        let life = self.not_after - self.not_before;
+        let soon = self.problem(now).is_none() && left < SOON.min(life / 10);
+        soon.then(|| {
+            let days = left / 86_400;
+            format!("the client certificate expires at {}, in {days} days", rfc3339(self.not_after))
+        })
+    }
+
     /// Why the certificate cannot be used at this time, if it cannot.
     pub fn problem(&self, now: SystemTime) -> Option<String> {
-        let now = match now.duration_since(UNIX_EPOCH) {
-            Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-            Err(_) => 0,
-        };
+        let now = seconds(now);
         if now > self.not_after {
             return Some(format!("the client certificate expired at {}", rfc3339(self.not_after)));
         }
@@ -73,6 +90,13 @@ impl Validity {
     }
 }
 
+fn seconds(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(_) => 0,
+    }
+}
+
 fn rfc3339(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| format!("second {seconds}"), |time| time.to_string())
 }
@@ -80,7 +104,6 @@ fn rfc3339(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn at(seconds: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(seconds)
@@ -114,6 +137,21 @@ mod tests {
             validity.problem(at(999)).unwrap(),
             "the client certificate is not valid before 1970-01-01T00:16:40Z"
         );
+    }
+
+    #[test]
+    fn an_end_that_is_near_is_said_unless_the_whole_life_is_short() {
+        const DAY: i64 = 86_400;
+        let year = Validity { not_before: 0, not_after: 365 * DAY };
+        assert_eq!(year.ends_soon(at(350 * 86_400)), None);
+        assert_eq!(
+            year.ends_soon(at(352 * 86_400)).unwrap(),
+            "the client certificate expires at 1971-01-01T00:00:00Z, in 13 days"
+        );
+        assert_eq!(year.ends_soon(at(366 * 86_400)), None, "then it is a problem");
+        let day = Validity { not_before: 0, not_after: DAY };
+        assert_eq!(day.ends_soon(at(77_000)), None);
+        assert!(day.ends_soon(at(80_000)).is_some());
     }
 
     #[test]
