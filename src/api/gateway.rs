@@ -1,12 +1,14 @@
 //! A cluster as a ClusterGateway.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use crate::clusters::{Cluster, EndpointType};
+use crate::clusters::{Cluster, CredentialState, EndpointType};
 use crate::model::GroupName;
 
 use super::VERSION;
@@ -93,7 +95,7 @@ struct Condition<'a> {
     kind: &'static str,
     status: &'static str,
     reason: &'static str,
-    message: &'a str,
+    message: Cow<'a, str>,
 }
 
 /// A cluster as it is shown.
@@ -152,27 +154,44 @@ fn is_under(prefix: &str, group: &GroupName) -> bool {
 }
 
 fn conditions(cluster: &Cluster) -> Vec<Condition<'_>> {
-    let condition = |kind, holds: bool, reason, message| Condition {
-        kind,
-        status: if holds { "True" } else { "False" },
-        reason,
-        message,
-    };
     let mut conditions = vec![match (&cluster.access, &cluster.problem) {
-        (Ok(_), None) => condition("Usable", true, "SecretAccepted", ""),
-        (Ok(_), Some(problem)) => condition("Usable", true, "EarlierSecretInForce", problem.as_str()),
-        (Err(why), _) => condition("Usable", false, "SecretRefused", why.as_str()),
+        (Ok(_), None) => condition("Usable", "True", "SecretAccepted", ""),
+        (Ok(_), Some(problem)) => condition("Usable", "True", "EarlierSecretInForce", problem.as_str()),
+        (Err(why), _) => condition("Usable", "False", "SecretRefused", why.as_str()),
     }];
     if let Ok(access) = &cluster.access {
         conditions.push(match access.verified {
-            true => condition("Verified", true, "CertificateAuthorityGiven", ""),
+            true => condition("Verified", "True", "CertificateAuthorityGiven", ""),
             false => condition(
                 "Verified",
-                false,
+                "False",
                 "CertificateAuthorityMissing",
                 "the Secret has no ca.crt: whoever answers at the endpoint is taken for the cluster and is shown its credential",
             ),
         });
+        conditions.push(credential(access.credential_state(SystemTime::now())));
     }
     conditions
+}
+
+/// Of this replica's own, at this moment: each has its own credential where it has to be got.
+fn credential(state: CredentialState) -> Condition<'static> {
+    const KIND: &str = "CredentialReady";
+    match state {
+        CredentialState::Ready => condition(KIND, "True", "CredentialAvailable", ""),
+        CredentialState::Endangered(why) => condition(KIND, "True", "CredentialEndangered", why),
+        CredentialState::Missing(why) => condition(KIND, "False", "CredentialUnavailable", why),
+        CredentialState::NotAskedFor => {
+            condition(KIND, "Unknown", "CredentialNotAskedFor", "it is got when a request needs it")
+        }
+    }
+}
+
+fn condition<'a>(
+    kind: &'static str,
+    status: &'static str,
+    reason: &'static str,
+    message: impl Into<Cow<'a, str>>,
+) -> Condition<'a> {
+    Condition { kind, status, reason, message: message.into() }
 }

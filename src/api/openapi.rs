@@ -198,7 +198,7 @@ fn schemas(group: &GroupName, prefix: &str) -> Value {
         json!({
             "healthy": {"type": "boolean", "description": "Whether the cluster was healthy when it was last looked at."},
             "healthyReason": string("Why it is not."),
-            "conditions": {"type": "array", "description": "Whether the cluster can be used and is verified.", "items": condition},
+            "conditions": {"type": "array", "description": "Whether the cluster can be used, is verified, and has a credential.", "items": condition},
         }),
     );
     let metadata = json!({"type": "object", "description": "Standard object's metadata, from the cluster's Secret.", "x-kubernetes-preserve-unknown-fields": true});

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::clusters::fixtures::options;
-use crate::clusters::{Access, Cluster, CredentialType, EndpointType, Health, Metadata, Spec};
+use crate::clusters::{Access, Cluster, CredentialType, EndpointType, Grant, Health, Metadata, Spec};
 use crate::model::ClusterName;
 use crate::upstream::{Endpoint, Trust, Upstream, UpstreamSpec};
 
@@ -23,7 +23,10 @@ fn cluster(label: &str, verified: bool) -> Cluster {
     let endpoint = Endpoint::parse("https://10.0.0.1:6443").unwrap();
     let options = options();
     let spec = UpstreamSpec { endpoint, trust: Trust::Unverified, identity: None };
-    let upstream = Upstream::new(spec, &options.network).unwrap();
+    let grant = Grant {
+        upstream: Arc::new(Upstream::new(spec, &options.network).unwrap()),
+        authorization: Some(HeaderValue::from_static("Bearer c2VjcmV0")),
+    };
     let name = ClusterName::parse(label).unwrap();
     Cluster {
         rules: Ok(None),
@@ -50,11 +53,7 @@ fn cluster(label: &str, verified: bool) -> Cluster {
             credential_type: CredentialType::ServiceAccountToken,
         },
         health: Health { healthy: true, reason: String::new() },
-        access: Ok(Arc::new(Access {
-            upstream: Arc::new(upstream),
-            authorization: Some(HeaderValue::from_static("Bearer c2VjcmV0")),
-            verified,
-        })),
+        access: Ok(Arc::new(Access::fixed(grant, verified, None, None))),
         problem: None,
     }
 }
@@ -159,6 +158,7 @@ fn a_cluster_is_shown_without_its_credential() {
             "status": {"healthy": true, "conditions": [
                 {"type": "Usable", "status": "True", "reason": "SecretAccepted", "message": ""},
                 {"type": "Verified", "status": "True", "reason": "CertificateAuthorityGiven", "message": ""},
+                {"type": "CredentialReady", "status": "True", "reason": "CredentialAvailable", "message": ""},
             ]},
         })
     );

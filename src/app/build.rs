@@ -14,6 +14,7 @@ use crate::authn::{
 use crate::authz::{self, Authorizer, AuthorizerOptions, HubAccessReviewer};
 use crate::clusters::{self, Tables, Writer, sources};
 use crate::config::{Authentication, Config};
+use crate::credentials::{self, Sources};
 use crate::exchange::{self, Exchanger, GlobalRules, GlobalRulesSource};
 use crate::gateway::{Gateway, Options, Parts, StreamOptions};
 use crate::telemetry;
@@ -29,6 +30,8 @@ pub(super) struct Built {
     pub(super) gateways: Vec<Arc<Gateway>>,
     pub(super) operations: Operations,
     pub(super) readiness: Readiness,
+    /// Own processes: to be ended before we end.
+    pub(super) credentials: Sources,
     /// End when dropped; one that returns says why we cannot go on.
     pub(super) tasks: JoinSet<Result<(), HubConfigError>>,
 }
@@ -57,9 +60,18 @@ pub(super) async fn build(
     let network = Network {
         workers,
         connect_timeout: config.runtime.connect_timeout,
-        resolver: Resolver::new(control),
+        resolver: Resolver::new(control.clone()),
     };
-    let tables = tables(config, clients, &registry, &metrics, network, &readiness, &mut tasks)?;
+    let credentials =
+        Sources::new(control, config.credentials.options(), credentials::Metrics::new(&registry)?);
+    let reading = clusters::Options {
+        group: config.clusters.group_name.as_str().to_owned(),
+        require_ca: config.clusters.require_cluster_ca,
+        network,
+        credentials: credentials.clone(),
+        telemetry: metrics.clone(),
+    };
+    let tables = tables(config, clients, &registry, reading, &readiness, &mut tasks)?;
 
     let api = Arc::new(Api::new(config.clusters.group_name.clone()));
     let operations = Operations::new(readiness.clone(), registry);
@@ -88,7 +100,7 @@ pub(super) async fn build(
             }))
         })
         .collect();
-    Ok(Built { gateways, operations, readiness, tasks })
+    Ok(Built { gateways, operations, readiness, credentials, tasks })
 }
 
 async fn authenticator(
@@ -195,18 +207,11 @@ fn tables(
     config: &Config,
     clients: &Clients,
     registry: &Registry,
-    metrics: &telemetry::Metrics,
-    network: Network,
+    options: clusters::Options,
     readiness: &Readiness,
     tasks: &mut JoinSet<Result<(), HubConfigError>>,
 ) -> Result<Tables, Error> {
     let tables = Tables::default();
-    let options = clusters::Options {
-        group: config.clusters.group_name.as_str().to_owned(),
-        require_ca: config.clusters.require_cluster_ca,
-        network,
-        telemetry: metrics.clone(),
-    };
     let writer = Writer::new(tables.clone(), options, clusters::Metrics::new(registry)?);
     let (synced, mut is_synced) = watch::channel(false);
     let (client, namespace) = (clients.clusters.clone(), config.clusters.secret_namespace.clone());

@@ -20,6 +20,9 @@ use super::hub::Clients;
 /// For streams that never end by themselves to be told that this is the end: the last part of the drain timeout.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
+/// For processes of ours to be gone once they were killed.
+const CHILDREN: Duration = Duration::from_secs(2);
+
 /// From the first listener to the last request.
 pub(super) async fn run(config: Config) -> Result<(), Error> {
     let certificate = ServingCertificate::load(&config.serving.certificate_source())
@@ -33,7 +36,8 @@ pub(super) async fn run(config: Config) -> Result<(), Error> {
     for warning in &config.warnings {
         tracing::warn!(flag = warning.flag(), meaning = warning.meaning(), "flag not used");
     }
-    let Built { gateways, operations, readiness, mut tasks } = build(&config, &clients, &certificate).await?;
+    let built = build(&config, &clients, &certificate).await?;
+    let Built { gateways, operations, readiness, credentials, mut tasks } = built;
 
     let mut options = config.serving.tls()?;
     options.http2 = !config.serving.disable_http2_serving;
@@ -71,6 +75,7 @@ pub(super) async fn run(config: Config) -> Result<(), Error> {
     }
     endings.drain.cancel();
     drained(threads, config.runtime.drain_timeout, &mut signals, &endings).await;
+    credentials.stop(CHILDREN).await;
     result
 }
 

@@ -1,15 +1,11 @@
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-
-use http::HeaderValue;
 
 use crate::exchange::Rules;
 use crate::model::ClusterName;
 use crate::telemetry::ClusterSeries;
-use crate::upstream::Upstream;
 
-use super::Streams;
+use super::{Access, Streams};
 
 /// One cluster as of one generation of its Secret: what our API shows of it, and what a request needs to reach it.
 #[derive(Debug, Clone)]
@@ -96,26 +92,6 @@ pub struct Health {
     pub healthy: bool,
     /// Free text.
     pub reason: String,
-}
-
-/// What a request needs: all of it parsed and compiled.
-pub struct Access {
-    /// Where to send it. Certificates are shown by its connections.
-    pub upstream: Arc<Upstream>,
-    /// `Bearer …`, marked sensitive; none where a certificate is the credential.
-    pub authorization: Option<HeaderValue>,
-    /// Whether the cluster's certificate is verified.
-    pub verified: bool,
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Access")
-            .field("upstream", &self.upstream)
-            .field("verified", &self.verified)
-            .finish_non_exhaustive()
-    }
 }
 
 impl EndpointType {

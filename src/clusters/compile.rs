@@ -1,19 +1,22 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::HeaderValue;
 use k8s_openapi::api::core::v1::Secret;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::credentials::{ClientCertificate, Validity, bearer};
+use crate::credentials::{self, ClientCertificate, Source, Sources, Validity, bearer};
 use crate::exchange::Rules;
+use crate::model::ClusterName;
 use crate::telemetry;
 use crate::upstream::{Network, Scheme, Trust, Upstream, UpstreamSpec};
 
+use super::access::Grants;
 use super::fingerprint::Fingerprint;
 use super::secret::{Credential, Reading, Recipe};
-use super::{Access, Cluster, Metadata, Unusable};
+use super::{Access, Cluster, Grant, Metadata, Unusable};
 
 /// How Secrets are read.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub struct Options {
     pub require_ca: bool,
     /// How servers are reached.
     pub network: Network,
+    /// Where credentials come from that do not stand in Secrets.
+    pub credentials: Sources,
     /// Where clusters' metrics are made.
     pub telemetry: telemetry::Metrics,
 }
@@ -56,7 +61,7 @@ pub(super) fn compile(
     now: SystemTime,
 ) -> Option<Compiled> {
     let reading = Reading::of(secret, options)?;
-    let made = reading.recipe.and_then(|recipe| access(recipe, options, previous));
+    let made = reading.recipe.and_then(|recipe| access(&reading.name, recipe, options, previous));
     let failed = made.is_err();
     let (access, origin, problem) = match made {
         Ok((access, origin)) => {
@@ -95,6 +100,10 @@ pub(super) fn compile(
 }
 
 impl Compiled {
+    fn is_source_in_use(&self) -> bool {
+        self.cluster.access.as_ref().is_ok_and(|access| access.is_source_in_use())
+    }
+
     /// The same as of now, when time alone has changed what there is to say about it.
     pub(super) fn as_of(&self, now: SystemTime) -> Option<Self> {
         if self.failed {
@@ -132,6 +141,7 @@ impl Options {
 }
 
 fn access(
+    name: &ClusterName,
     recipe: Recipe<'_>,
     options: &Options,
     previous: Option<&Compiled>,
@@ -155,18 +165,56 @@ fn access(
         Some((key, pem)) => Trust::Roots(roots(pem).map_err(|problem| Unusable::Ca { key, problem })?),
         None => Trust::Unverified,
     };
-    let (identity, validity, authorization) = match recipe.credential {
+    let sources = &options.credentials;
+    let bare = UpstreamSpec { endpoint: recipe.endpoint, trust, identity: None };
+    let (access, validity) = match recipe.credential {
         Credential::Certificate { chain, key } => {
             let made = ClientCertificate::from_pem(chain, key).map_err(Unusable::Identity)?;
-            (Some(made.identity), Some(made.validity), None)
+            let spec = UpstreamSpec { identity: Some(made.identity), ..bare };
+            let expiry = sources.metrics().series(name);
+            expiry.expires(Some(made.validity.not_after()));
+            (
+                Access::fixed(grant(spec, None, options)?, verified, Some(made.validity), Some(expiry)),
+                Some(made.validity),
+            )
         }
-        Credential::Token(token) => (None, None, Some(bearer(token).map_err(Unusable::Token)?)),
+        Credential::Token(token) => {
+            let authorization = Some(bearer(token).map_err(Unusable::Token)?);
+            (Access::fixed(grant(bare, authorization, options)?, verified, None, None), None)
+        }
+        Credential::Exec(spec) => {
+            let wanted = previous.is_some_and(Compiled::is_source_in_use);
+            let source = |make| sources.exec(name, spec, wanted, make);
+            (renewed(bare, options, source, verified)?, None)
+        }
+        Credential::Files(spec) => {
+            (renewed(bare, options, |make| sources.files(name, spec, make), verified)?, None)
+        }
     };
-    let upstream =
-        Upstream::new(UpstreamSpec { endpoint: recipe.endpoint, trust, identity }, &options.network)
-            .map_err(Unusable::Upstream)?;
-    let access = Access { upstream: Arc::new(upstream), authorization, verified };
     Ok((Arc::new(access), Origin { fingerprint, validity }))
+}
+
+fn grant(
+    spec: UpstreamSpec,
+    authorization: Option<HeaderValue>,
+    options: &Options,
+) -> Result<Grant, Unusable> {
+    let upstream = Upstream::new(spec, &options.network).map_err(Unusable::Upstream)?;
+    Ok(Grant { upstream: Arc::new(upstream), authorization })
+}
+
+fn renewed(
+    spec: UpstreamSpec,
+    options: &Options,
+    source: impl FnOnce(credentials::Make<Grant>) -> Source<Grant>,
+    verified: bool,
+) -> Result<Access, Unusable> {
+    let endpoint = spec.endpoint.clone();
+    let grants = Grants::new(spec, &options.network).map_err(Unusable::Upstream)?;
+    let make = move |credential: &credentials::Credential| {
+        grants.make(credential).map_err(|error| error.to_string())
+    };
+    Ok(Access::renewed_by(source(Box::new(make)), endpoint, verified))
 }
 
 /// The cluster's own identity rules. Ones that cannot be read are an error only for those who would be exchanged by

@@ -1,9 +1,15 @@
+use futures::FutureExt;
+
 use super::*;
 use crate::clusters::fixtures::*;
 use crate::clusters::{CredentialType, EndpointType};
 
 fn compiled(secret: &Secret) -> Compiled {
     compile(secret, &options(), None, now()).unwrap()
+}
+
+fn grant(access: &Access) -> Arc<Grant> {
+    access.grant().now_or_never().expect("a fixed credential is there at once").unwrap()
 }
 
 fn reason(secret: &Secret) -> String {
@@ -18,8 +24,8 @@ fn a_token_and_a_ca_make_a_verified_cluster() {
     let cluster = compiled(&token_secret("a")).cluster;
     let access = cluster.access.as_ref().unwrap();
     assert!(access.verified);
-    assert_eq!(access.authorization.as_ref().unwrap(), "Bearer hunter2-the-token");
-    assert_eq!(access.upstream.endpoint().authority(), "10.0.0.1:6443");
+    assert_eq!(grant(access).authorization.as_ref().unwrap(), "Bearer hunter2-the-token");
+    assert_eq!(access.endpoint().authority(), "10.0.0.1:6443");
     assert_eq!(cluster.problem, None);
     assert_eq!(cluster.spec.address, "https://10.0.0.1:6443");
     assert_eq!(cluster.spec.credential_type, CredentialType::ServiceAccountToken);
@@ -30,7 +36,7 @@ fn a_token_and_a_ca_make_a_verified_cluster() {
 fn a_certificate_is_a_credential_and_no_header() {
     let cluster = compiled(&certificate_secret("a")).cluster;
     let access = cluster.access.as_ref().unwrap();
-    assert!(access.verified && access.authorization.is_none());
+    assert!(access.verified && grant(access).authorization.is_none());
     assert_eq!(cluster.spec.ca_bundle.as_deref(), Some(pair().0.as_bytes()));
 }
 
@@ -99,7 +105,21 @@ fn what_is_wrong_is_named() {
             label(token(), endpoint_label, "const"),
             "label cluster.core.oam.dev/cluster-endpoint-type is \"const\"; it may be Const and ClusterProxy",
         ),
-        (bare("a", "Dynamic"), "Dynamic is not supported yet"),
+        (bare("a", "Dynamic"), "data key exec is missing or empty"),
+        (
+            set(bare("a", "Dynamic"), "exec", r#"{"secret"}"#),
+            "data key exec: it is no ExecConfig in JSON (line 1, column 10)",
+        ),
+        (set(token(), "token-file", "secret"), "data keys token-file and token are both given"),
+        (
+            set(without(token(), "token"), "token-file", "secret"),
+            "below the folder of --credential-dir, which is not given",
+        ),
+        (set(certificate(), "tls.key-file", "secret"), "data keys tls.crt-file and tls.crt are both given"),
+        (
+            set(without(without(certificate(), "tls.crt"), "tls.key"), "tls.key-file", "secret"),
+            "data key tls.crt-file is missing or empty",
+        ),
         (
             label(token(), type_label, "Token"),
             "type is \"Token\"; it may be X509Certificate, ServiceAccountToken and Dynamic",
@@ -212,7 +232,7 @@ fn what_a_secret_clearly_says_is_no_mistake() {
     for secret in [
         set(token_secret("a"), "proxy-url", "http://proxy:3128"),
         label(token_secret("a"), "cluster.core.oam.dev/cluster-endpoint-type", "ClusterProxy"),
-        label(token_secret("a"), "cluster.core.oam.dev/cluster-credential-type", "Dynamic"),
+        set(without(token_secret("a"), "token"), "token-file", "a"),
     ] {
         let next = compile(&secret, &options(), Some(&good), now()).unwrap();
         assert!(next.cluster.access.is_err(), "{:?}", next.cluster);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use prometheus::Registry;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::credentials::{self, Sources};
 use crate::telemetry;
 use crate::upstream::{Network, Resolver};
 
@@ -31,6 +32,11 @@ pub(crate) fn options() -> Options {
             connect_timeout: Duration::from_secs(1),
             resolver: Resolver::new(runtime()),
         },
+        credentials: Sources::new(
+            runtime(),
+            credentials::Options::default(),
+            credentials::Metrics::new(&Registry::new()).unwrap(),
+        ),
         telemetry: telemetry::Metrics::new(&Registry::new()).unwrap(),
     }
 }

@@ -8,6 +8,7 @@
 //! for this: a Secret that becomes a mistake leaves its cluster's last good access in force. A mistake harms its own
 //! cluster only; a source that cannot be reached leaves the whole table as it is.
 
+mod access;
 mod cluster;
 mod compile;
 mod fingerprint;
@@ -20,7 +21,8 @@ mod table;
 mod unusable;
 mod writer;
 
-pub use cluster::{Access, Cluster, CredentialType, EndpointType, Health, Metadata, Spec};
+pub use access::{Access, CredentialState, Grant};
+pub use cluster::{Cluster, CredentialType, EndpointType, Health, Metadata, Spec};
 pub use compile::Options;
 pub use metrics::Metrics;
 pub use streams::{Stream, Streams};

@@ -3,11 +3,15 @@
 //! Nothing here is compiled; [`super::compile`] does that with what is found here.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::fmt::strtime;
 
+use crate::credentials::exec::{ClusterInfo, ExecConfig, PluginSpec};
+use crate::credentials::files::{self, FilesKind, FilesSpec};
 use crate::model::ClusterName;
 use crate::upstream::{Endpoint, Scheme};
 
@@ -33,12 +37,16 @@ pub(super) struct Recipe<'a> {
     /// The data key and what it holds.
     pub(super) ca: Option<(&'static str, &'a [u8])>,
     pub(super) credential: Credential<'a>,
+    /// The data key of that name, for a credential of type Dynamic.
+    exec: Option<&'a [u8]>,
 }
 
-/// A credential as it stands in the Secret.
+/// A credential as it stands in the Secret, or where it comes from.
 pub(super) enum Credential<'a> {
     Certificate { chain: &'a [u8], key: &'a [u8] },
     Token(&'a [u8]),
+    Exec(PluginSpec),
+    Files(FilesSpec),
 }
 
 impl<'a> Reading<'a> {
@@ -56,8 +64,8 @@ impl<'a> Reading<'a> {
             proxy_url: data.lossy_text("proxy-url").map(shown_url),
             credential_type: credential_type(credential_label),
         };
-        let recipe = recipe(&spec, credential_label, endpoint_label, data, options);
         let metadata = metadata(secret);
+        let recipe = recipe(&spec, credential_label, endpoint_label, data, &metadata.annotations, options);
         let health = health(&metadata.annotations, options);
         Some(Self { name, metadata, spec, health, recipe })
     }
@@ -71,9 +79,21 @@ impl Recipe<'_> {
             Scheme::Https => "https",
             Scheme::Http => "http",
         };
-        let (kind, first, second) = match self.credential {
-            Credential::Certificate { chain, key } => ("certificate", chain, key),
+        let (kind, first, second) = match &self.credential {
+            Credential::Certificate { chain, key } => ("certificate", *chain, *key),
             Credential::Token(token) => ("token", token.trim_ascii(), &b""[..]),
+            // What it is told of the cluster stands in the other parts, but for the name that it is verified by.
+            Credential::Exec(spec) => (
+                "exec",
+                self.exec.unwrap_or_default(),
+                spec.cluster.tls_server_name.as_deref().unwrap_or_default().as_bytes(),
+            ),
+            Credential::Files(spec) => match &spec.kind {
+                FilesKind::Token(path) => ("token-file", path.as_os_str().as_bytes(), &b""[..]),
+                FilesKind::Certificate { chain, key } => {
+                    ("certificate-files", chain.as_os_str().as_bytes(), key.as_os_str().as_bytes())
+                }
+            },
         };
         Fingerprint::of([
             scheme.as_bytes(),
@@ -93,6 +113,7 @@ fn recipe<'a>(
     credential_label: &str,
     endpoint_label: Option<&String>,
     data: Data<'a>,
+    annotations: &BTreeMap<String, String>,
     options: &Options,
 ) -> Result<Recipe<'a>, Unusable> {
     match spec.endpoint_type {
@@ -110,12 +131,29 @@ fn recipe<'a>(
         return Err(Unusable::ProxyUrl);
     }
     let credential = match spec.credential_type {
+        CredentialType::X509Certificate if data.has_any([files::CHAIN, files::KEY]) => {
+            data.instead_of(files::CHAIN, ["tls.crt", "tls.key"])?;
+            let chain = data.file(files::CHAIN, "a client certificate in PEM", options)?;
+            let key = data.file(files::KEY, "the client certificate's private key in PEM", options)?;
+            Credential::Files(files_spec(FilesKind::Certificate { chain, key }, options)?)
+        }
         CredentialType::X509Certificate => Credential::Certificate {
             chain: data.required("tls.crt", "a client certificate in PEM")?,
             key: data.required("tls.key", "the client certificate's private key in PEM")?,
         },
+        CredentialType::ServiceAccountToken if data.has_any([files::TOKEN]) => {
+            data.instead_of(files::TOKEN, ["token"])?;
+            let path = data.file(files::TOKEN, "a bearer token", options)?;
+            Credential::Files(files_spec(FilesKind::Token(path), options)?)
+        }
         CredentialType::ServiceAccountToken => Credential::Token(data.required("token", "a bearer token")?),
-        CredentialType::Dynamic => return Err(Unusable::Dynamic),
+        CredentialType::Dynamic => {
+            let json =
+                data.required("exec", "the command that gives the credential: an ExecConfig in JSON")?;
+            let config = ExecConfig::parse(json).map_err(Unusable::Exec)?;
+            let cluster = cluster_info(spec, data, annotations, options);
+            Credential::Exec(PluginSpec { config, cluster })
+        }
         CredentialType::Unknown => {
             return Err(Unusable::UnknownType {
                 label: options.credential_type_label(),
@@ -130,7 +168,30 @@ fn recipe<'a>(
         true => Unusable::EndpointWithUser,
         false => Unusable::Endpoint(error),
     })?;
-    Ok(Recipe { endpoint, ca: data.ca(), credential })
+    Ok(Recipe { endpoint, ca: data.ca(), credential, exec: data.get("exec") })
+}
+
+fn files_spec(kind: FilesKind, options: &Options) -> Result<FilesSpec, Unusable> {
+    let directory = options.credentials.directory().ok_or(Unusable::NoCredentialDir)?;
+    Ok(FilesSpec { directory: directory.into(), kind })
+}
+
+/// What a command is told of the cluster, if it wants to be told.
+fn cluster_info(
+    spec: &Spec,
+    data: Data<'_>,
+    annotations: &BTreeMap<String, String>,
+    options: &Options,
+) -> ClusterInfo {
+    let name = annotations.get(&format!("{}/tls-server-name", options.group));
+    let ca = data.ca().map(|(_, pem)| pem.to_owned());
+    ClusterInfo {
+        server: spec.address.clone(),
+        tls_server_name: name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
+        insecure_skip_tls_verify: ca.is_none(),
+        certificate_authority: ca,
+        proxy_url: data.lossy_text("proxy-url"),
+    }
 }
 
 fn endpoint_type(label: Option<&String>) -> EndpointType {
@@ -215,6 +276,25 @@ struct Data<'a>(Option<&'a BTreeMap<String, ByteString>>);
 impl<'a> Data<'a> {
     fn get(self, key: &str) -> Option<&'a [u8]> {
         self.0?.get(key).map(|value| value.0.as_slice()).filter(|value| !value.is_empty())
+    }
+
+    fn has_any<const N: usize>(self, keys: [&str; N]) -> bool {
+        keys.iter().any(|key| self.get(key).is_some())
+    }
+
+    /// That what a file is to hold does not stand in the Secret as well: nobody could say which one counts.
+    fn instead_of<const N: usize>(self, file: &'static str, keys: [&'static str; N]) -> Result<(), Unusable> {
+        match keys.into_iter().find(|key| self.get(key).is_some()) {
+            Some(key) => Err(Unusable::Both { file, key }),
+            None => Ok(()),
+        }
+    }
+
+    /// The path below `--credential-dir` of a file that the Secret names.
+    fn file(self, key: &'static str, what: &'static str, options: &Options) -> Result<PathBuf, Unusable> {
+        let named = self.get(key).ok_or(Unusable::MissingFile { key, what })?;
+        let directory = options.credentials.directory().ok_or(Unusable::NoCredentialDir)?;
+        files::below(directory, named).map_err(|problem| Unusable::File { key, problem })
     }
 
     fn required(self, key: &'static str, what: &'static str) -> Result<&'a [u8], Unusable> {

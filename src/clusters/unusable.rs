@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::credentials::exec::InvalidExec;
+use crate::credentials::files::InvalidPath;
 use crate::tls::InvalidIdentity;
 use crate::upstream::{InvalidEndpoint, InvalidUpstream};
 
@@ -63,9 +65,38 @@ pub enum Unusable {
     /// Konnectivity, not spoken yet.
     #[error("endpoint type ClusterProxy is not supported yet")]
     ClusterProxy,
-    /// Exec plugins, not run yet.
-    #[error("credential type Dynamic is not supported yet")]
-    Dynamic,
+    /// The command that gives the credential is not described as it should be.
+    #[error("data key exec: {0}")]
+    Exec(InvalidExec),
+    /// A data key that names a file is absent or empty, while its other half is there.
+    #[error("data key {key} is missing or empty: it has to name a file that holds {what}")]
+    MissingFile {
+        /// The key.
+        key: &'static str,
+        /// What the file should hold.
+        what: &'static str,
+    },
+    /// A file's name that cannot be below the operator's folder.
+    #[error("data key {key}: {problem}")]
+    File {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with the path.
+        problem: InvalidPath,
+    },
+    /// The credential stands in the Secret and in a file.
+    #[error("data keys {file} and {key} are both given: remove one, as only one can count")]
+    Both {
+        /// That names a file.
+        file: &'static str,
+        /// That holds it.
+        key: &'static str,
+    },
+    /// The operator lets no files be read.
+    #[error(
+        "the credential is to be read from files, and files are only read below the folder of --credential-dir, which is not given"
+    )]
+    NoCredentialDir,
 }
 
 impl Unusable {
@@ -81,8 +112,12 @@ impl Unusable {
             | Self::Ca { .. }
             | Self::Token(_)
             | Self::Identity(_)
+            | Self::Exec(_)
+            | Self::MissingFile { .. }
+            | Self::File { .. }
+            | Self::Both { .. }
             | Self::Upstream(_) => true,
-            Self::Unverified(_) | Self::ProxyUrl | Self::ClusterProxy | Self::Dynamic => false,
+            Self::Unverified(_) | Self::ProxyUrl | Self::ClusterProxy | Self::NoCredentialDir => false,
         }
     }
 }

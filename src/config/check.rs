@@ -73,6 +73,33 @@ pub(super) fn files(config: &Config) -> Result<(), Error> {
     if config.tunnel.is_wanted() {
         tunnel(config)?;
     }
+    credentials(config)
+}
+
+/// A command that is missing when it is allowed would be missed when it is needed.
+fn credentials(config: &Config) -> Result<(), Error> {
+    for allowed in config.credentials.allowed() {
+        if let Some(problem) = allowed.problem() {
+            return Err(Error::Value {
+                flag: "--exec-allowed".to_owned(),
+                value: allowed.to_string(),
+                problem: problem.to_owned(),
+                cure: "name an executable of the gateway's own image, or leave the entry out".to_owned(),
+            });
+        }
+    }
+    if let Some(path) = &config.credentials.credential_dir {
+        let flag = "--credential-dir";
+        let folder = std::fs::metadata(path).map_err(|error| Error::unreadable(flag, path, &error))?;
+        if !folder.is_dir() || !path.is_absolute() {
+            return Err(Error::file(
+                flag,
+                path,
+                "it is no absolute path of a folder",
+                "name the folder below which credentials are mounted, from / on",
+            ));
+        }
+    }
     Ok(())
 }
 

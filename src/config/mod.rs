@@ -10,6 +10,7 @@ mod authentication;
 mod authorization;
 mod check;
 mod clusters;
+mod credentials;
 mod error;
 mod gates;
 mod hub;
@@ -26,6 +27,7 @@ use clap::{ArgMatches, Args, FromArgMatches};
 pub use authentication::{Authentication, RequestHeader};
 pub use authorization::Authorization;
 pub use clusters::Clusters;
+pub use credentials::Credentials;
 pub use error::Error;
 pub use gates::Gates;
 pub use hub::Hub;
@@ -54,6 +56,9 @@ pub struct Config {
     /// Which clusters there are, and what is asked of them.
     #[command(flatten)]
     pub clusters: Clusters,
+    /// Commands and files that give credentials.
+    #[command(flatten)]
+    pub credentials: Credentials,
     /// Konnectivity, for clusters of endpoint type ClusterProxy.
     #[command(flatten)]
     pub tunnel: Tunnel,
@@ -107,6 +112,7 @@ impl Config {
             &mut self.authentication.client_ca_file,
             &mut front_proxy.client_ca_file,
             &mut self.clusters.cluster_gateway_proxy_config,
+            &mut self.credentials.credential_dir,
             &mut self.tunnel.proxy_ca_cert,
             &mut self.tunnel.proxy_cert,
             &mut self.tunnel.proxy_key,

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::credentials::Unavailable;
 use crate::model::{ClusterName, Reason, Status};
 use crate::upstream::UpstreamError;
 
@@ -45,6 +46,16 @@ pub(super) fn too_many_streams(cluster: &ClusterName, limit: usize) -> Status {
         cluster.as_str()
     );
     Status::new(Reason::TooManyRequests, message).with_retry_after(Duration::from_secs(5))
+}
+
+/// There is no credential to show to the cluster, or not yet.
+pub(super) fn no_credential(cluster: &ClusterName, error: &Unavailable) -> Status {
+    let message = format!("cluster {:?} has no credential: {error}", cluster.as_str());
+    let status = Status::new(Reason::ServiceUnavailable, message);
+    match error {
+        Unavailable::Failed { retry_after, .. } => status.with_retry_after(*retry_after),
+        Unavailable::TimedOut(_) | Unavailable::Busy | Unavailable::Stopped => status,
+    }
 }
 
 /// The cluster is known, but its Secret cannot be used.

@@ -8,7 +8,8 @@ use http::{Method, Request, StatusCode};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::upstream::{Head, Receiver, Sender, Upstream, UpstreamError, Worker};
+use crate::clusters::{Access, Grant};
+use crate::upstream::{Head, Receiver, Sender, UpstreamError, Worker};
 
 use super::client::{Body, Gone, Reply};
 use super::headers;
@@ -27,8 +28,11 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// A request that is ready to be sent, and how it is to be treated.
 pub(super) struct Plan {
-    pub(super) upstream: Arc<Upstream>,
+    pub(super) access: Arc<Access>,
+    /// What it is sent with first.
+    pub(super) grant: Arc<Grant>,
     pub(super) worker: Worker,
+    /// Less the credential.
     pub(super) request: Request<()>,
     /// There is no body.
     pub(super) bodiless: bool,
@@ -67,9 +71,11 @@ pub(super) async fn forward(
     let mut body = Replay::new(body);
     let mut traffic = Traffic::default();
     let mut attempt = 1;
+    let mut grant = Arc::clone(&plan.grant);
+    let mut is_renewed = false;
     loop {
-        let request = clone(&plan.request);
-        let (outcome, answered) = match plan.upstream.exchange(plan.worker, request, plan.bodiless).await {
+        let request = authorized(&plan.request, &grant);
+        let (outcome, answered) = match grant.upstream.exchange(plan.worker, request, plan.bodiless).await {
             Err(error) => (Outcome::Failed(error), false),
             Ok((sender, receiver)) => {
                 exchange(&plan, sender, receiver, &mut body, reply, drain, &mut traffic).await
@@ -87,11 +93,31 @@ pub(super) async fn forward(
                     sleep(aside(attempt)).await;
                 }
             }
+            // Whoever is refused was not listened to, so that any method may be repeated.
+            outcome if !answered && !is_renewed && body.is_whole() && outcome.is_refusal() => {
+                let renewed = tokio::select! {
+                    renewed = plan.access.renewed(&grant) => renewed,
+                    gone = reply.left() => return (Outcome::CallerGone(None, gone), traffic),
+                };
+                let Some(renewed) = renewed else {
+                    traffic.received = body.size();
+                    return (outcome, traffic);
+                };
+                tracing::debug!("repeating a request with a renewed credential");
+                (grant, is_renewed) = (renewed, true);
+            }
             outcome => {
                 traffic.received = body.size();
                 return (outcome, traffic);
             }
         }
+    }
+}
+
+impl Outcome {
+    /// Whether the cluster refused our credential, by its answer or in the handshake.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::CredentialRefused | Self::Failed(UpstreamError::CredentialRefused { .. }))
     }
 }
 
@@ -259,10 +285,12 @@ fn http_continue() -> http::Response<()> {
     response
 }
 
-fn clone(request: &Request<()>) -> Request<()> {
+/// A copy of a request with a credential on it.
+pub(super) fn authorized(request: &Request<()>, grant: &Grant) -> Request<()> {
     let mut copy = Request::new(());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
+    grant.authorize(copy.headers_mut());
     copy
 }

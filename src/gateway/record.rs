@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::clusters::Cluster;
+use crate::credentials::Unavailable;
 use crate::model::{RequestInfo, User};
 use crate::telemetry::{ErrorKind, InFlight, Metrics, Record, Resource, Target, Verb};
 use crate::upstream::UpstreamError;
@@ -105,6 +106,13 @@ impl Progress {
 
     pub(super) fn credential_refused(&mut self) {
         self.error = Some(ErrorKind::CredentialRefused);
+    }
+
+    pub(super) fn no_credential(&mut self, error: &Unavailable) {
+        self.error = Some(ErrorKind::NoCredential);
+        if let Some((cluster, _)) = &self.cluster {
+            tracing::debug!(cluster = %cluster.name, %error, "there is no credential for a cluster");
+        }
     }
 
     pub(super) fn failed(&mut self, error: &UpstreamError) {

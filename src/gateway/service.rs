@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::header::{self, HeaderValue};
+use http::header::HeaderValue;
 use http::{HeaderMap, Method, Request};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::server::HttpSession;
@@ -296,16 +296,17 @@ impl Gateway {
         let long_running = is_long_running(&asked, query);
         let resumable = is_resumable(&asked, query);
         let identity = self.identity(&user, &cluster, query)?;
-        let uri = request::target(access.upstream.endpoint(), rest, query)?;
+        let grant = access.grant().await.map_err(|error| {
+            progress.no_credential(&error);
+            failure::no_credential(&cluster.name, &error)
+        })?;
+        let uri = request::target(access.endpoint(), rest, query)?;
         let expects_continue = headers::expects_continue(&parts.headers);
         let upgrade = request::upgrade(parts.version, &parts.headers);
         let mut headers = std::mem::take(&mut parts.headers);
         headers::clean_request(&mut headers, |name| self.parts.authenticator.is_identity_header(name));
         headers::forwarded_for(&mut headers, caller.peer.ip());
         headers.insert(AUDIT_ID, audit_id.clone());
-        if let Some(authorization) = &access.authorization {
-            headers.insert(header::AUTHORIZATION, authorization.clone());
-        }
         if let Identity::Impersonate(impersonation) = identity {
             for (name, value) in impersonation.iter() {
                 headers.append(name.clone(), value.clone());
@@ -316,7 +317,8 @@ impl Gateway {
             request::ask_to_upgrade(&mut headers, protocols);
         }
         let plan = Plan {
-            upstream: Arc::clone(&access.upstream),
+            access,
+            grant,
             worker: self.parts.worker,
             request: request::assemble(parts.method.clone(), uri, headers),
             bodiless: body.is_empty(),

@@ -146,6 +146,8 @@ pub enum ErrorKind {
     Untrusted,
     /// It answered 401: our credential was refused.
     CredentialRefused,
+    /// There was no credential to show to it.
+    NoCredential,
     /// It did not begin its answer in time.
     Timeout,
     /// It broke off, or did not speak HTTP.
@@ -157,11 +159,12 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Unresolved,
         Self::Unreachable,
         Self::Untrusted,
         Self::CredentialRefused,
+        Self::NoCredential,
         Self::Timeout,
         Self::Broken,
         Self::Overloaded,
@@ -175,6 +178,7 @@ impl ErrorKind {
             Self::Unreachable => "unreachable",
             Self::Untrusted => "untrusted",
             Self::CredentialRefused => "credential_refused",
+            Self::NoCredential => "no_credential",
             Self::Timeout => "timeout",
             Self::Broken => "broken",
             Self::Overloaded => "overloaded",

@@ -15,7 +15,7 @@ use super::pool::Pool;
 use super::{Endpoint, Host, Resolver, UpstreamError, trust};
 
 /// What is needed to reach a server and to know that it is the right one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct UpstreamSpec {
     /// Where it is.
     pub endpoint: Endpoint,
@@ -26,7 +26,7 @@ pub struct UpstreamSpec {
 }
 
 /// By whose word a server's certificate is taken for true.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Trust {
     /// These authorities, and the endpoint's host in the certificate.
     Roots(Vec<CertificateDer<'static>>),

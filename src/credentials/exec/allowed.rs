@@ -208,3 +208,7 @@ fn is_executable(path: &Path) -> bool {
 fn hex(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+#[path = "allowed_tests.rs"]
+mod tests;

@@ -45,13 +45,19 @@ pub enum InvalidExec {
     #[error("command is missing")]
     NoCommand,
     /// A path that depends on where the gateway was started.
-    #[error("command {0:?} is a relative path: give an absolute one, or a bare name that is looked up in PATH")]
+    #[error(
+        "command {0:?} is a relative path: give an absolute one, or a bare name that is looked up in PATH"
+    )]
     RelativeCommand(String),
     /// Nobody is there to answer.
-    #[error("interactiveMode {0:?} cannot be had, as nobody is there to answer: it may be Never or IfAvailable")]
+    #[error(
+        "interactiveMode {0:?} cannot be had, as nobody is there to answer: it may be Never or IfAvailable"
+    )]
     Interactive(String),
     /// A variable that cannot be set.
-    #[error("env has a variable that cannot be set: its name is empty or holds '=' or NUL, or its value holds NUL")]
+    #[error(
+        "env has a variable that cannot be set: its name is empty or holds '=' or NUL, or its value holds NUL"
+    )]
     Variable,
     /// A variable that would make another program of an allowed command.
     #[error("env sets {0}, by which any allowed command would run other code: remove it")]
@@ -161,7 +167,8 @@ mod tests {
         assert_eq!(config.args, ["eks", "get-token"]);
         assert_eq!(config.env, [("AWS_PROFILE".to_owned(), "x".to_owned())]);
         assert!(config.provide_cluster_info && config.install_hint.is_some());
-        let bare = r#"{"apiVersion":"client.authentication.k8s.io/v1","command":"/bin/x","args":null,"env":null}"#;
+        let bare =
+            r#"{"apiVersion":"client.authentication.k8s.io/v1","command":"/bin/x","args":null,"env":null}"#;
         assert!(parse(bare).unwrap().args.is_empty());
         assert_eq!(format!("{config:?}"), "ExecConfig { command: \"aws\", .. }");
     }

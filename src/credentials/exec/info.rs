@@ -52,7 +52,10 @@ struct Cluster<'a> {
 }
 
 /// `KUBERNETES_EXEC_INFO`, as client-go writes it, field for field.
-pub(super) fn exec_info(version: Version, cluster: Option<&ClusterInfo>) -> Result<String, serde_json::Error> {
+pub(super) fn exec_info(
+    version: Version,
+    cluster: Option<&ClusterInfo>,
+) -> Result<String, serde_json::Error> {
     let cluster = cluster.map(|info| Cluster {
         server: &info.server,
         tls_server_name: info.tls_server_name.as_deref(),

@@ -25,4 +25,6 @@ pub use plugin::{ExecOptions, PluginSpec};
 pub(super) use plugin::{Plugin, Plugins};
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

@@ -117,13 +117,10 @@ impl Plugin {
 
     fn judge(&self, output: Output) -> Result<Supplied, Failure> {
         let command = self.command();
-        let said =
-            || last_words(&output.stderr, output.stderr_cut, &secrets(&self.spec), &output.stdout);
+        let said = || last_words(&output.stderr, output.stderr_cut, &secrets(&self.spec), &output.stdout);
         let error = match output.end {
             End::Stopped => return Err(Failure::Stopped),
-            End::TimedOut => {
-                ExecError::TimedOut { command, limit: self.plugins.timeout, stderr: said() }
-            }
+            End::TimedOut => ExecError::TimedOut { command, limit: self.plugins.timeout, stderr: said() },
             End::TooMuch => ExecError::TooMuch { command, limit: STDOUT, stderr: said() },
             End::Exited(status) if status.success() => {
                 match answer::parse(&output.stdout, self.spec.config.version) {

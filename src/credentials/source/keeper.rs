@@ -149,7 +149,8 @@ impl<T: Send + Sync + 'static> Keeper<T> {
         }
         let (now, state) = (Instant::now(), self.shared.state.load_full());
         // What has just come is given on, however short its life is.
-        let current = state.current.as_ref().filter(|_| state.failing.is_none() || state.usable(now).is_some());
+        let current =
+            state.current.as_ref().filter(|_| state.failing.is_none() || state.usable(now).is_some());
         let current = current.map(|current| &current.made);
         for waiter in std::mem::take(&mut self.waiting) {
             match waiter {
@@ -185,9 +186,12 @@ impl<T: Send + Sync + 'static> Keeper<T> {
         let now = Instant::now();
         let life = match supplied.expires {
             None => None,
-            Some(expires) => Some(expires.duration_since(SystemTime::now()).map_err(|_| Failure::Expired {
-                from: self.parts.supplier.named(),
-                at: Timestamp::try_from(expires).map_or_else(|_| "an unknown time".to_owned(), |at| at.to_string()),
+            Some(expires) => Some(expires.duration_since(SystemTime::now()).map_err(|_| {
+                Failure::Expired {
+                    from: self.parts.supplier.named(),
+                    at: Timestamp::try_from(expires)
+                        .map_or_else(|_| "an unknown time".to_owned(), |at| at.to_string()),
+                }
             })?),
         };
         let state = self.shared.state.load_full();

@@ -114,7 +114,10 @@ struct Failing {
 
 enum Ask<T> {
     Get(oneshot::Sender<Result<Arc<T>, Unavailable>>),
-    Renew { refused: Arc<T>, reply: oneshot::Sender<Option<Arc<T>>> },
+    Renew {
+        refused: Arc<T>,
+        reply: oneshot::Sender<Option<Arc<T>>>,
+    },
     /// It is used again, after the time at which it would have been renewed had it been used.
     Refresh,
 }

@@ -121,9 +121,8 @@ mod tests {
     async fn a_cluster_that_always_refuses_costs_a_run_a_minute() {
         let mut refusals = Refusals::default();
         let start = Instant::now();
-        let runs: Vec<u64> = (0..600_u64)
-            .filter(|second| refusals.may_run(start + Duration::from_secs(*second)))
-            .collect();
+        let runs: Vec<u64> =
+            (0..600_u64).filter(|second| refusals.may_run(start + Duration::from_secs(*second))).collect();
         assert_eq!(runs[..6], [0, 1, 3, 7, 15, 31]);
         assert!(runs.len() <= 16, "{runs:?}");
     }

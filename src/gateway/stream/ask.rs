@@ -2,14 +2,15 @@ use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
 use http::{StatusCode, response};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::clusters::Grant;
 use crate::model::{Reason, Status};
 use crate::upstream::{Receiver, Upgrade, Upgraded, UpstreamError};
 
 use super::super::client::{Body, Gone, Reply};
-use super::super::forward::{Outcome, Plan};
+use super::super::forward::{Outcome, Plan, authorized};
 use super::super::headers;
 use super::super::record::Traffic;
 use super::super::relay::{End, relay};
@@ -27,7 +28,8 @@ pub(in crate::gateway) enum Asked {
     Refused(Status),
 }
 
-/// Asks the cluster to switch, and passes its answer on when it does not. Nothing is sent twice.
+/// Asks the cluster to switch, and passes its answer on when it does not. Nothing is sent twice, but for
+/// what the cluster refused together with our credential, and that with another one.
 pub(in crate::gateway) async fn ask(
     plan: Plan,
     mut body: Body,
@@ -47,20 +49,23 @@ pub(in crate::gateway) async fn ask(
     };
     traffic.received = whole.len() as u64;
     let begun = Instant::now();
-    let answer = {
-        let mut upgrade = pin!(plan.upstream.upgrade(plan.request, whole));
-        let deadline = async {
-            match plan.long_running {
-                true => std::future::pending().await,
-                false => sleep_until(begun + plan.deadline).await,
+    let answer = match switch(&plan, &plan.grant, &whole, &mut body).await {
+        // Whoever is refused was not listened to.
+        Ok(answer) if is_refusal(&answer) => {
+            let renewed = tokio::select! {
+                renewed = plan.access.renewed(&plan.grant) => renewed,
+                gone = body.left() => return Asked::Ended(Outcome::CallerGone(None, gone), traffic),
+            };
+            match renewed {
+                Some(grant) => switch(&plan, &grant, &whole, &mut body).await,
+                None => Ok(answer),
             }
-        };
-        tokio::select! {
-            biased;
-            answer = &mut upgrade => answer,
-            gone = body.left() => return Asked::Ended(Outcome::CallerGone(None, gone), traffic),
-            () = deadline => Err(UpstreamError::Deadline { seconds: plan.deadline.as_secs() }),
         }
+        answer => answer,
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(gone) => return Asked::Ended(Outcome::CallerGone(None, gone), traffic),
     };
     traffic.header = Some(begun.elapsed());
     let outcome = match answer {
@@ -74,6 +79,37 @@ pub(in crate::gateway) async fn ask(
         Err(error) => Outcome::Failed(error),
     };
     Asked::Ended(outcome, traffic)
+}
+
+/// One attempt, within the time that the cluster has to begin its answer.
+async fn switch(
+    plan: &Plan,
+    grant: &Grant,
+    whole: &Bytes,
+    body: &mut Body,
+) -> Result<Result<Upgrade, UpstreamError>, Gone> {
+    let mut upgrade = pin!(grant.upstream.upgrade(authorized(&plan.request, grant), whole.clone()));
+    let deadline = async {
+        match plan.long_running {
+            true => std::future::pending().await,
+            false => sleep(plan.deadline).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = &mut upgrade => Ok(answer),
+        gone = body.left() => Err(gone),
+        () = deadline => Ok(Err(UpstreamError::Deadline { seconds: plan.deadline.as_secs() })),
+    }
+}
+
+/// Whether the cluster refused our credential.
+fn is_refusal(answer: &Result<Upgrade, UpstreamError>) -> bool {
+    match answer {
+        Ok(Upgrade::Refused(head, _, _)) => head.status == StatusCode::UNAUTHORIZED,
+        Ok(Upgrade::Switched(..)) => false,
+        Err(error) => matches!(error, UpstreamError::CredentialRefused { .. }),
+    }
 }
 
 /// The body as a whole; none when it is too large.
