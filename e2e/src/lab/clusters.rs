@@ -49,6 +49,37 @@ impl Registration {
             .data("token", token)
     }
 
+    /// A cluster at any endpoint, shown what a command gives: an ExecConfig in JSON.
+    pub fn dynamic(namespace: &str, name: &str, endpoint: &str, ca_pem: &str, exec: &str) -> Self {
+        Self::new(namespace, name, "Dynamic")
+            .data("endpoint", endpoint)
+            .data("ca.crt", ca_pem)
+            .data("exec", exec)
+    }
+
+    /// A cluster at any endpoint, shown the token in a file beside the gateway.
+    pub fn token_file(namespace: &str, name: &str, endpoint: &str, ca_pem: &str, path: &str) -> Self {
+        Self::new(namespace, name, "ServiceAccountToken")
+            .data("endpoint", endpoint)
+            .data("ca.crt", ca_pem)
+            .data("token-file", path)
+    }
+
+    /// A cluster at any endpoint, shown the client certificate in two files beside the gateway.
+    pub fn certificate_files(
+        namespace: &str,
+        name: &str,
+        endpoint: &str,
+        ca_pem: &str,
+        (cert, key): (&str, &str),
+    ) -> Self {
+        Self::new(namespace, name, "X509Certificate")
+            .data("endpoint", endpoint)
+            .data("ca.crt", ca_pem)
+            .data("tls.crt-file", cert)
+            .data("tls.key-file", key)
+    }
+
     /// A member of the lab, shown a fresh certificate of an admin there; called as the member is.
     pub fn member(namespace: &str, member: &ControlPlane) -> Result<Self> {
         let identity = member.issue("cluster-gateway", &["system:masters"])?;

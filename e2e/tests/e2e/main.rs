@@ -6,6 +6,7 @@
 mod bare;
 mod bodies;
 mod churn;
+mod credentials;
 mod drain;
 mod echo;
 mod exposure;
