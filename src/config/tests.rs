@@ -285,3 +285,45 @@ mod files {
         assert!(message.ends_with("; choose another port, or end the process that holds it"), "{message}");
     }
 }
+
+#[test]
+fn nothing_is_run_and_no_file_is_read_unless_the_operator_says_so() {
+    let config = parse(&[]).unwrap();
+    let options = config.credentials.options();
+    assert!(options.exec.allowed.is_empty() && options.directory.is_none());
+    assert_eq!((options.exec.timeout, options.exec.at_once.get()), (Duration::from_secs(30), 8));
+    let hash = format!("sha256:{}", "0a".repeat(32));
+    let all = format!("--exec-allowed=/bin/a,{hash}");
+    let config = parse(&[&all, "--exec-allowed=/bin/b", "--exec-allowed=", "--credential-dir="]).unwrap();
+    let allowed: Vec<_> = config.credentials.allowed().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["/bin/a", hash.as_str(), "/bin/b"]);
+    assert!(config.credentials.credential_dir.is_none());
+    for (argument, says) in [
+        ("--exec-allowed=aws", "it is neither an absolute path nor sha256:"),
+        ("--exec-allowed=sha256:x", "it is neither an absolute path nor sha256:"),
+        ("--exec-timeout=0s", "a deadline of zero"),
+        ("--exec-concurrency=0", "--exec-concurrency=0"),
+    ] {
+        let error = parse(&[argument]).unwrap_err().to_string();
+        assert!(error.contains(says) && error.lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
+fn commands_and_folders_that_are_not_there_are_told_at_once() {
+    for (argument, says) in [
+        ("--exec-allowed=/no/such/command", "--exec-allowed=/no/such/command: there is no such file"),
+        ("--exec-allowed=/etc/passwd", "it is no file that can be executed"),
+        ("--credential-dir=/no/such/folder", "--credential-dir=/no/such/folder"),
+        ("--credential-dir=/etc/passwd", "it is no absolute path of a folder"),
+        ("--credential-dir=.", "it is no absolute path of a folder"),
+    ] {
+        let config = parse(&[argument, "--cert-dir=/no/such"]).unwrap();
+        let error = config.check_files().unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    parse(&["--exec-allowed=/bin/sh", "--credential-dir=/tmp", "--cert-dir=/no/such"])
+        .unwrap()
+        .check_files()
+        .unwrap();
+}

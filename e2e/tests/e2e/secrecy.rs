@@ -1,6 +1,7 @@
 //! No token, key or password that a caller, a cluster or a Secret shows is anywhere to be seen: in logs at the
 //! highest verbosity, in metrics, in what the API shows, in errors.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -18,9 +19,14 @@ async fn no_secret_is_in_logs_metrics_or_errors_at_the_highest_verbosity() {
     let lab = shared().await;
     let (hub, member, namespace) = (lab.hub(), lab.member(0), "t3-secrets");
     let port = free_port().unwrap();
+    let plugins = tempfile::tempdir().unwrap();
+    let commands = plugins.path().join("plugin").display().to_string();
     let options = GatewayOptions::new(hub, namespace)
         .flag("-v=10")
+        .flag(&format!("--exec-allowed={commands}"))
+        .flag(&format!("--credential-dir={}", plugins.path().display()))
         .flag(&format!("--operations-address=127.0.0.1:{port}"));
+    write_plugin(Path::new(&commands));
     let gateway = Gateway::start(hub, options).await.unwrap();
     let secrets = hub.admin_client().await.unwrap();
     // What must not be seen: whole tokens, and each line of a key, as it is and as base64 of the file.
@@ -46,6 +52,9 @@ async fn no_secret_is_in_logs_metrics_or_errors_at_the_highest_verbosity() {
         "t3-token\u{7}with-a-bell",
         "t3-password",
         "t3-exec-secret",
+        "t3-exec-environment",
+        "t3-exec-garbage",
+        "t3-secret-in-a-file",
     ];
     hidden.extend(texts.map(str::to_owned));
     // A log escapes the bell.
@@ -60,6 +69,20 @@ async fn no_secret_is_in_logs_metrics_or_errors_at_the_highest_verbosity() {
     }
     hidden.retain(|secret| secret.len() > 10);
 
+    std::fs::write(plugins.path().join("token"), &member_token).unwrap();
+    std::fs::write(plugins.path().join("words"), format!("{} and more", texts[7])).unwrap();
+    std::fs::write(plugins.path().join("tls.key"), &client_identity.key).unwrap();
+    std::fs::write(plugins.path().join("tls.crt"), &client_identity.cert).unwrap();
+    let exec = |name: &str, action: &str, argument: &str| {
+        let config = serde_json::json!({
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": commands,
+            "args": [action, argument],
+            "env": [{"name": "T3_SECRET", "value": texts[5]}],
+            "provideClusterInfo": true,
+        });
+        Registration::dynamic(namespace, name, &member.url(), &member.ca_pem(), &config.to_string())
+    };
     let (url, ca) = (member.url(), member.ca_pem());
     let x509 = |name: &str, identity| Registration::x509(namespace, name, &url, &ca, identity);
     let token = |name: &str, token: &str| Registration::token(namespace, name, &url, &ca, token);
@@ -89,6 +112,25 @@ async fn no_secret_is_in_logs_metrics_or_errors_at_the_highest_verbosity() {
                     texts[4]
                 ),
             ),
+        exec("exec-token", "token", &member_token),
+        exec("exec-refused", "token", texts[1]),
+        exec("exec-fails", "fail", &member_token),
+        exec("exec-traced", "trace", &member_token),
+        exec("exec-garbage", "print", texts[6]),
+        exec("exec-token-garbage", "token", &format!("{} and more", texts[6])),
+        exec("exec-no-json", "token", "x").data("exec", format!("{{\"command\":{}", texts[5])),
+        exec("exec-variable", "token", "x").data(
+            "exec",
+            format!(
+                r#"{{"apiVersion":"client.authentication.k8s.io/v1","command":"x","env":[{{"value":"{}"}}]}}"#,
+                texts[5]
+            ),
+        ),
+        Registration::token_file(namespace, "file", &url, &ca, "token"),
+        Registration::token_file(namespace, "file-words", &url, &ca, "words"),
+        Registration::token_file(namespace, "token-as-path", &url, &ca, &member_token),
+        Registration::certificate_files(namespace, "files", &url, &ca, ("tls.crt", "tls.key")),
+        Registration::certificate_files(namespace, "files-mixed-up", &url, &ca, ("tls.key", "tls.crt")),
         token("label", &member_token).label("cluster.core.oam.dev/cluster-endpoint-type", "t3-nonsense"),
     ] {
         registration.apply(&secrets).await.unwrap();
@@ -118,6 +160,19 @@ async fn no_secret_is_in_logs_metrics_or_errors_at_the_highest_verbosity() {
         ("unreachable", 503),
         ("token-as-endpoint", 503),
         ("dynamic", 503),
+        ("exec-token", 200),
+        ("exec-refused", 502),
+        ("exec-fails", 503),
+        ("exec-traced", 503),
+        ("exec-garbage", 503),
+        ("exec-token-garbage", 503),
+        ("exec-no-json", 503),
+        ("exec-variable", 503),
+        ("file", 200),
+        ("file-words", 503),
+        ("token-as-path", 503),
+        ("files", 200),
+        ("files-mixed-up", 503),
         ("label", 503),
         ("none", 404),
     ] {
@@ -167,6 +222,7 @@ async fn no_secret_is_in_logs_metrics_or_errors_at_the_highest_verbosity() {
     let logs = gateway.logs();
     assert!(logs.contains(" TRACE ") || logs.contains(" DEBUG "), "nothing was verbose:\n{logs}");
     assert!(logs.contains("mismatch"), "{logs}");
+    assert!(logs.contains("my last words"), "{logs}");
     seen.push(("the log".to_owned(), logs));
     for (place, text) in &seen {
         for secret in &hidden {
@@ -175,6 +231,24 @@ async fn no_secret_is_in_logs_metrics_or_errors_at_the_highest_verbosity() {
         }
     }
     eprintln!("looked for {} secrets in {} places", hidden.len(), seen.len());
+}
+
+/// A command that shows its second argument in one way or another.
+fn write_plugin(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let script = r#"#!/bin/sh
+credential='{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s"}}'
+case $1 in
+  token) printf "$credential" "$2" ;;
+  print) echo "$2" ;;
+  fail) printf "$credential" "$2"; echo "my last words: $2 $T3_SECRET $KUBERNETES_EXEC_INFO" >&2; exit 1 ;;
+  trace) set -x; printf "$credential" "$2"; echo "$T3_SECRET" >/dev/null; exit 1 ;;
+esac
+"#;
+    let new = path.with_extension("new");
+    std::fs::write(&new, script).unwrap();
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::rename(new, path).unwrap();
 }
 
 fn base64_of(text: &str) -> String {

@@ -67,11 +67,15 @@ async fn what_goes_wrong_with_a_command_is_told_with_cluster_command_and_cause_a
     }
     bench.register(&garbage.cluster("t5-wrong", member).named("t5-garbage")).await;
     bench.register(&good.cluster("t5-wrong", member).named("t5-none").data("exec", "{}")).await;
-    let config = json!({"apiVersion": super::V1, "command": "t5-missing", "installHint": "get it from a shop"});
+    let config =
+        json!({"apiVersion": super::V1, "command": "t5-missing", "installHint": "get it from a shop"});
     let missing = good.cluster("t5-wrong", member).named("t5-missing").data("exec", config.to_string());
     bench.register(&missing).await;
     for (name, expected) in [
-        ("t5-hangs", "did not end within --exec-timeout (1s) and was killed; its last words on stderr: contacting the cloud"),
+        (
+            "t5-hangs",
+            "did not end within --exec-timeout (1s) and was killed; its last words on stderr: contacting the cloud",
+        ),
         ("t5-crashes", "failed with exit code 7; its last words on stderr: no such profile"),
         ("t5-garbage", "wrote no ExecCredential in JSON to stdout (line 1, column 2)"),
         ("t5-missing", "exec: executable t5-missing not found: get it from a shop"),

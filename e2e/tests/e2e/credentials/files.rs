@@ -24,9 +24,7 @@ async fn a_mounted_token_is_renewed_by_its_link_and_no_request_fails() {
     mount(&volume, "..2026_1", &[("token", &old)]);
     let bench = start("t5-token-file", folder.path()).await;
     let (url, ca) = (member.url(), member.ca_pem());
-    bench
-        .register(&Registration::token_file("t5-token-file", "member-1", &url, &ca, "member-1/token"))
-        .await;
+    bench.register(&Registration::token_file("t5-token-file", "member-1", &url, &ca, "member-1/token")).await;
     let connection = bench.caller.h2().await.unwrap();
     let path = format!("{GATEWAYS}/member-1/proxy/api/v1/namespaces/default/configmaps/whoami");
     let is_over = AtomicBool::new(false);
@@ -66,13 +64,8 @@ async fn a_mounted_certificate_is_renewed_and_a_half_renewed_one_leaves_the_old_
     let bench = start("t5-certificate-files", folder.path()).await;
     let (url, ca) = (member.url(), member.ca_pem());
     let key = volume.join("tls.key").display().to_string();
-    let files = Registration::certificate_files(
-        "t5-certificate-files",
-        "member-1",
-        &url,
-        &ca,
-        ("v/tls.crt", &key),
-    );
+    let files =
+        Registration::certificate_files("t5-certificate-files", "member-1", &url, &ca, ("v/tls.crt", &key));
     bench.register(&files).await;
     let user = || async { who(&bench.caller, "member-1", "").await.map(|user| user["username"].clone()) };
     assert_eq!(user().await.unwrap(), "t5-file-first");

@@ -47,7 +47,8 @@ impl Plugin {
     }
 
     fn config(&self, args: &[&str]) -> String {
-        json!({"apiVersion": V1, "command": self.path(), "args": args, "interactiveMode": "Never"}).to_string()
+        json!({"apiVersion": V1, "command": self.path(), "args": args, "interactiveMode": "Never"})
+            .to_string()
     }
 
     /// From now on it gives this.

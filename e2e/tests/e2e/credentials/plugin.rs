@@ -58,10 +58,7 @@ async fn a_certificate_is_shown_by_connections_of_its_own_and_a_new_one_by_new_o
         assert_eq!(who(&bench.caller, member.name(), "").await.unwrap()["username"], "t5-second");
     }
     let metrics = bench.metrics().await;
-    assert!(
-        metrics.contains("credential_expiry_timestamp_seconds{cluster=\"member-1\"}"),
-        "{metrics}"
-    );
+    assert!(metrics.contains("credential_expiry_timestamp_seconds{cluster=\"member-1\"}"), "{metrics}");
 }
 
 #[tokio::test]

@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::ensure;
-use e2e::client::bytes;
-use e2e::lab::{shared, until};
+use e2e::client::{bytes, empty};
+use e2e::echo::{Echo, EchoOptions, Received};
+use e2e::lab::{Authority, Registration, shared, until};
 use futures::future::join_all;
 use http::Request;
 use serde_json::json;
 
-use super::{Bench, FROM_FILE, Plugin, SOON, account, end_account};
+use super::{Bench, FROM_FILE, Plugin, SOON, account, certificate, end_account};
 use crate::identity::{GATEWAYS, SELF_SUBJECT_REVIEW};
 
 #[tokio::test]
@@ -23,10 +24,7 @@ async fn a_token_that_is_revoked_is_renewed_once_and_no_request_fails_whatever_i
     assert_eq!(bench.ask(member.name()).await.status, 200);
     plugin.answer(json!({"token": new}));
     let connection = bench.caller.h2().await.unwrap();
-    let path = format!(
-        "{GATEWAYS}/{}/proxy/apis/authentication.k8s.io/v1/selfsubjectreviews",
-        member.name()
-    );
+    let path = format!("{GATEWAYS}/{}/proxy/apis/authentication.k8s.io/v1/selfsubjectreviews", member.name());
     let is_renewed = AtomicBool::new(false);
     let load = (0..100).map(|_| async {
         while !is_renewed.load(Ordering::Relaxed) {
@@ -65,33 +63,61 @@ async fn a_token_that_is_revoked_is_renewed_once_and_no_request_fails_whatever_i
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_to_be_kept_is_not_sent_twice() {
-    let member = shared().await.member(1);
+async fn a_refused_request_is_sent_once_more_with_another_credential_and_only_with_its_whole_body() {
+    let plugin = Plugin::new(
+        "echo run >> runs; n=$(wc -l < runs)\n\
+         echo '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"t5-'$n'\"}}'",
+    );
+    let bench = Bench::with("t5-repeated", &plugin).await;
+    // It reads a request's body before it refuses it.
+    for (name, method, size, sent) in [
+        ("t5-delete", "DELETE", 0, 2),
+        ("t5-small", "POST", 10_000, 2),
+        ("t5-large", "POST", 500_000, 1),
+        ("t5-upgrade", "GET", 0, 2),
+    ] {
+        let echo = Echo::start(EchoOptions::default()).unwrap();
+        let exec = plugin.config(&[]);
+        bench.register(&Registration::dynamic("t5-repeated", name, &echo.url(), echo.ca_pem(), &exec)).await;
+        let request = Request::builder().method(method).uri(format!("{GATEWAYS}/{name}/proxy/x?status=401"));
+        let request = match name {
+            "t5-upgrade" => request.header("connection", "Upgrade").header("upgrade", "websocket"),
+            _ => request,
+        };
+        let body = if size == 0 { empty() } else { bytes(vec![b'x'; size]) };
+        let answer = bench.caller.h1().await.unwrap().fetch(request.body(body).unwrap()).await.unwrap();
+        assert_eq!(answer.status, 502, "{}", answer.text());
+        let received = echo.received();
+        let tokens: Vec<_> = received.iter().map(|request| request.header("authorization")).collect();
+        assert_eq!(tokens.len(), sent, "{name}: {tokens:?}");
+        assert!(sent == 1 || tokens[0] != tokens[1], "{name}: {tokens:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_refused_in_the_handshake_is_renewed_and_the_request_repeated() {
+    let authority = Authority::new("t5-clients").unwrap();
+    let stranger = Authority::new("t5-strangers").unwrap();
+    let echo = Echo::start(EchoOptions::default().client_ca(authority.pem())).unwrap();
     let plugin = Plugin::new(FROM_FILE);
-    plugin.answer(json!({"token": "t5-nobody"}));
-    let bench = Bench::with("t5-large", &plugin).await;
-    bench.register(&plugin.cluster("t5-large", member)).await;
-    assert_eq!(bench.ask(member.name()).await.status, 502);
-    let good = account(member, "t5-large").await;
-    plugin.answer(json!({"token": good}));
-    let path = format!("{GATEWAYS}/{}/proxy/api/v1/namespaces/default/configmaps", member.name());
-    let map = |name: &str, size: usize| {
-        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
-            "data": {"x": "x".repeat(size)}});
-        let request = Request::post(&path).header("content-type", "application/json");
-        request.body(bytes(map.to_string())).unwrap()
-    };
-    let mut connection = bench.caller.h1().await.unwrap();
-    let large = connection.fetch(map("t5-large", 500_000)).await.unwrap();
-    assert_eq!(large.status, 502, "{}", large.text());
-    let runs = plugin.runs();
-    until("a small one is sent again with the good one", SOON, || async {
-        let mut connection = bench.caller.h1().await?;
-        let small = connection.fetch(map("t5-small", 1000)).await?;
-        ensure!(matches!(small.status, 201), "{}", small.text());
-        Ok(())
+    plugin.answer(certificate(&stranger.client("t5-stranger", &[]).unwrap()));
+    let bench = Bench::with("t5-handshake", &plugin).await;
+    let exec = plugin.config(&[]);
+    bench.register(&Registration::dynamic("t5-handshake", "t5-tls", &echo.url(), echo.ca_pem(), &exec)).await;
+    // Somebody is refused, and there is no other certificate.
+    let path = format!("{GATEWAYS}/t5-tls/proxy/x");
+    let request = || Request::post(&path).body(bytes("once")).unwrap();
+    let refused = bench.caller.h1().await.unwrap().fetch(request()).await.unwrap();
+    assert_eq!(refused.status, 502, "{}", refused.text());
+    assert!(refused.text().contains("credential"), "{}", refused.text());
+    plugin.answer(certificate(&authority.client("t5-known", &[]).unwrap()));
+    let received = until("it is renewed", SOON, || async {
+        let answer = bench.caller.h1().await?.fetch(request()).await?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        Received::parse(&answer.body)
     })
     .await
     .unwrap();
-    assert!(plugin.runs() > runs, "the large one was a reason to renew");
+    assert_eq!((received.client.as_deref(), received.body_length), (Some("t5-known"), 4));
+    assert_eq!(echo.received().len(), 1, "nobody else was listened to");
 }
