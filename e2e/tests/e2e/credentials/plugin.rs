@@ -126,3 +126,37 @@ async fn a_changed_secret_runs_its_command_at_once_if_the_old_one_was_used() {
     .unwrap();
     assert_eq!((bench.ask("t5-used").await.status, plugin.runs()), (200, 2));
 }
+
+#[tokio::test]
+async fn a_gateway_that_ends_leaves_no_command_behind() {
+    let member = shared().await.member(1);
+    let plugin = Plugin::new("trap '' TERM; echo $$ > pid; while :; do sleep 1000; done");
+    let flags = [
+        format!("--exec-allowed={}", plugin.path()),
+        "--shutdown-delay-duration=0s".to_owned(),
+        "--drain-timeout=0s".to_owned(),
+    ];
+    let bench = Bench::start("t5-ends", &flags).await;
+    bench.register(&plugin.cluster("t5-ends", member)).await;
+    let waiting = bench.caller.h1().await.unwrap();
+    let path = format!("{GATEWAYS}/{}/proxy/x", member.name());
+    let waiting = tokio::spawn(async move {
+        let mut waiting = waiting;
+        waiting.get(&path).await.map(|answer| answer.status)
+    });
+    let pid = until("it runs", SOON, || async {
+        Ok(std::fs::read_to_string(plugin.folder.path().join("pid"))?.trim().to_owned())
+    })
+    .await
+    .unwrap();
+    bench.gateway.stop(SOON).await.unwrap();
+    until("it is gone", SOON, || async {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        ensure!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    // Cut, or told why: never kept.
+    assert!(waiting.await.unwrap().map_or(true, |status| status == 503));
+}
