@@ -60,7 +60,7 @@ async fn what_goes_wrong_with_a_command_is_told_with_cluster_command_and_cause_a
     let garbage = Plugin::new("echo run >> runs; echo nonsense");
     let mut flags: Vec<String> =
         [&good, &hangs, &crashes, &garbage].map(|plugin| format!("--exec-allowed={}", plugin.path())).into();
-    flags.push("--exec-timeout=1s".to_owned());
+    flags.push("--exec-timeout=3s".to_owned());
     let bench = Bench::start("t5-wrong", &flags).await;
     for (plugin, name) in [(&good, "t5-good"), (&hangs, "t5-hangs"), (&crashes, "t5-crashes")] {
         bench.register(&plugin.cluster("t5-wrong", member).named(name)).await;
@@ -74,7 +74,7 @@ async fn what_goes_wrong_with_a_command_is_told_with_cluster_command_and_cause_a
     for (name, expected) in [
         (
             "t5-hangs",
-            "did not end within --exec-timeout (1s) and was killed; its last words on stderr: contacting the cloud",
+            "did not end within --exec-timeout (3s) and was killed; its last words on stderr: contacting the cloud",
         ),
         ("t5-crashes", "failed with exit code 7; its last words on stderr: no such profile"),
         ("t5-garbage", "wrote no ExecCredential in JSON to stdout (line 1, column 2)"),
@@ -91,7 +91,7 @@ async fn what_goes_wrong_with_a_command_is_told_with_cluster_command_and_cause_a
     for _ in 0..50 {
         assert_eq!(bench.ask("t5-crashes").await.status, 503);
     }
-    assert!(crashes.runs() <= 4, "{} runs", crashes.runs());
+    assert!(crashes.runs() <= 8, "{} runs", crashes.runs());
     let logs = bench.gateway.logs();
     let lines = logs.lines().filter(|line| line.contains("WARN") && line.contains("no such profile")).count();
     assert_eq!(lines, 1, "{logs}");

@@ -59,7 +59,7 @@ async fn a_token_that_is_revoked_is_renewed_once_and_no_request_fails_whatever_i
     for _ in 0..50 {
         assert_eq!(bench.ask(member.name()).await.status, 502);
     }
-    assert!(plugin.runs() <= before + 3, "{} runs for 50 requests", plugin.runs() - before);
+    assert!(plugin.runs() <= before + 6, "{} runs for 50 requests", plugin.runs() - before);
 }
 
 #[tokio::test]
