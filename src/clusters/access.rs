@@ -92,15 +92,16 @@ impl Access {
 
     /// How the credential stands at this time.
     pub fn credential_state(&self, now: SystemTime) -> CredentialState {
+        let ready = |validity: Option<Validity>| match validity.and_then(|validity| validity.ends_soon(now)) {
+            Some(soon) => CredentialState::Endangered(soon),
+            None => CredentialState::Ready,
+        };
         match &self.credential {
-            Shown::Fixed { validity, .. } => match validity.and_then(|validity| validity.ends_soon(now)) {
-                Some(soon) => CredentialState::Endangered(soon),
-                None => CredentialState::Ready,
-            },
+            Shown::Fixed { validity, .. } => ready(*validity),
             Shown::Renewed(source) => {
                 let standing = source.standing();
                 match (standing.usable, standing.problem) {
-                    (true, None) => CredentialState::Ready,
+                    (true, None) => ready(standing.validity),
                     (true, Some(problem)) => CredentialState::Endangered(format!(
                         "it could not be renewed, and the last one is in use{}: {problem}",
                         standing.expires.map_or_else(String::new, until)

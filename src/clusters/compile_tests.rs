@@ -2,7 +2,7 @@ use futures::FutureExt;
 
 use super::*;
 use crate::clusters::fixtures::*;
-use crate::clusters::{CredentialType, EndpointType};
+use crate::clusters::{CredentialState, CredentialType, EndpointType};
 
 fn compiled(secret: &Secret) -> Compiled {
     compile(secret, &options(), None, now()).unwrap()
@@ -160,6 +160,21 @@ fn an_expired_certificate_stays_in_use_and_says_so() {
         made.cluster.problem.as_deref(),
         Some("the client certificate expired at 2002-01-01T00:00:00Z")
     );
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_said_to_as_of_the_time_of_asking() {
+    let (certificate, key) = expired_pair();
+    let secret = set(set(certificate_secret("a"), "tls.crt", &certificate), "tls.key", &key);
+    let made = compiled(&secret);
+    let access = made.cluster.access.as_ref().unwrap();
+    let state = |days: u64| {
+        let year_2001 = std::time::Duration::from_secs(978_307_200 + days * 86_400);
+        access.credential_state(std::time::UNIX_EPOCH + year_2001)
+    };
+    assert_eq!(state(100), CredentialState::Ready);
+    let soon = "the client certificate expires at 2002-01-01T00:00:00Z, in 5 days";
+    assert_eq!(state(360), CredentialState::Endangered(soon.to_owned()));
 }
 
 #[test]

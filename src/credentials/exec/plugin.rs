@@ -149,6 +149,10 @@ impl Supplier for Plugin {
         format!("command {}", self.command())
     }
 
+    fn makes_new_ones(&self) -> bool {
+        true
+    }
+
     async fn inspect(&self) -> Result<(), Failure> {
         let _permit = self.plugins.permits.acquire().await.map_err(|_| Failure::Stopped)?;
         self.path().await.map(drop)

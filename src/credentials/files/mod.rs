@@ -173,6 +173,10 @@ impl Supplier for CredentialFiles {
         }
     }
 
+    fn makes_new_ones(&self) -> bool {
+        false
+    }
+
     async fn inspect(&self) -> Result<(), Failure> {
         self.read().await?.map(drop).map_err(Failure::from)
     }

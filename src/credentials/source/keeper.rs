@@ -206,6 +206,7 @@ impl<T: Send + Sync + 'static> Keeper<T> {
             // An end beyond what clocks count is none.
             until: life.and_then(|life| now.checked_add(life)),
             expires: supplied.expires,
+            is_others_to_renew: !self.parts.supplier.makes_new_ones(),
             refresh: life.and_then(|life| now.checked_add(refresh_after(life))),
         })
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::model::ClusterName;
 
-use super::{Credential, ExpirySeries, Failure, Supplied, Unavailable};
+use super::{Credential, ExpirySeries, Failure, Supplied, Unavailable, Validity};
 use keeper::Keeper;
 
 /// Requests that may wait for one cluster's credential.
@@ -30,6 +30,9 @@ pub(super) trait Supplier: Send + Sync + 'static {
 
     /// For messages: what gave a credential.
     fn named(&self) -> String;
+
+    /// Whether asking is what makes another one; otherwise somebody else has to, in time.
+    fn makes_new_ones(&self) -> bool;
 
     /// Whether [`Supplier::supply`] could work, as far as that can be told for nothing.
     async fn inspect(&self) -> Result<(), Failure>;
@@ -81,6 +84,8 @@ pub struct Standing {
     pub problem: Option<Arc<str>>,
     /// When the one in use expires, if anybody knows.
     pub expires: Option<SystemTime>,
+    /// Of a certificate in use that somebody else has to renew.
+    pub validity: Option<Validity>,
 }
 
 /// What requests read without waiting. The task alone writes it.
@@ -101,6 +106,7 @@ struct Current<T> {
     credential: Credential,
     until: Option<Instant>,
     expires: Option<SystemTime>,
+    is_others_to_renew: bool,
     /// When it is to be renewed, if it is in use.
     refresh: Option<Instant>,
 }
@@ -183,6 +189,10 @@ impl<T: Send + Sync + 'static> Source<T> {
             usable: usable.is_some(),
             problem: state.failing.as_ref().map(|failing| Arc::clone(&failing.problem)),
             expires: usable.and_then(|current| current.expires),
+            validity: usable
+                .filter(|current| current.is_others_to_renew)
+                .and_then(|current| current.credential.certificate.as_ref())
+                .map(|certificate| certificate.validity),
         }
     }
 

@@ -41,6 +41,10 @@ impl Supplier for Arc<Script> {
         "command x".to_owned()
     }
 
+    fn makes_new_ones(&self) -> bool {
+        true
+    }
+
     async fn inspect(&self) -> Result<(), Failure> {
         Ok(())
     }

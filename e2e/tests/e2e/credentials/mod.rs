@@ -1,6 +1,7 @@
 //! Credentials that do not stand in Secrets: what commands give and what files hold, against real control planes.
 
 mod allowed;
+mod chains;
 mod files;
 mod plugin;
 mod rotation;
