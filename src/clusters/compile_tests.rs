@@ -99,8 +99,6 @@ fn what_is_wrong_is_named() {
         (set(certificate(), "tls.crt", "-----BEGIN secret"), "data key tls.crt: it is not valid PEM"),
         (set(certificate(), "tls.key", "secret"), "data key tls.key: the private key is no"),
         (set(certificate(), "tls.crt", &other_certificate), "data key tls.key: it does not match"),
-        (set(token(), "proxy-url", "http://u:secret@proxy"), "data key proxy-url: forward proxies"),
-        (label(token(), endpoint_label, "ClusterProxy"), "ClusterProxy is not supported yet"),
         (
             label(token(), endpoint_label, "const"),
             "label cluster.core.oam.dev/cluster-endpoint-type is \"const\"; it may be Const and ClusterProxy",
@@ -230,7 +228,6 @@ fn a_mistake_keeps_the_last_good_access_and_says_why() {
 fn what_a_secret_clearly_says_is_no_mistake() {
     let good = compiled(&token_secret("a"));
     for secret in [
-        set(token_secret("a"), "proxy-url", "http://proxy:3128"),
         label(token_secret("a"), "cluster.core.oam.dev/cluster-endpoint-type", "ClusterProxy"),
         set(without(token_secret("a"), "token"), "token-file", "a"),
     ] {
