@@ -231,7 +231,7 @@ fn assert_says(error: &UpstreamError, kind: &str, proxy: &str, words: &str) {
 
 #[tokio::test]
 async fn what_a_proxy_answers_to_connect_is_told() {
-    const LONG: [u8; 20_000] = [b'x'; 20_000];
+    static LONG: [u8; 20_000] = [b'x'; 20_000];
     static ENDLESS: &[&[u8]] = &[b"HTTP/1.1 200 OK\r\nA: ", &LONG];
     let rows: &[(&'static [&'static [u8]], &str, &str)] = &[
         (

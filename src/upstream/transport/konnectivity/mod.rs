@@ -185,3 +185,6 @@ impl fmt::Debug for Konnectivity {
         formatter.debug_tuple("Konnectivity").field(&self.0.name).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

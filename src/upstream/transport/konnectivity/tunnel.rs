@@ -117,7 +117,9 @@ impl Task {
                     self.packets.answered(false);
                 }
                 let close = send(&mut self.sender, Payload::DialClose(DialClose { random }));
-                return drop(timeout(CLOSE_WITHIN, close).await);
+                // What it says to that, if anything, comes too late for anybody.
+                let _ = timeout(CLOSE_WITHIN, close).await;
+                return self.end().await;
             }
         };
         match dialed {
