@@ -73,6 +73,7 @@ fn require_cluster_ca_refuses_what_nobody_verifies() {
 fn what_is_wrong_is_named() {
     let token = || token_secret("a");
     let certificate = || certificate_secret("a");
+    let dynamic = || set(bare("a", "Dynamic"), "endpoint", "https://10.0.0.1:6443");
     let type_label = "cluster.core.oam.dev/cluster-credential-type";
     let endpoint_label = "cluster.core.oam.dev/cluster-endpoint-type";
     let (other_certificate, _) = new_pair();
@@ -103,9 +104,9 @@ fn what_is_wrong_is_named() {
             label(token(), endpoint_label, "const"),
             "label cluster.core.oam.dev/cluster-endpoint-type is \"const\"; it may be Const and ClusterProxy",
         ),
-        (bare("a", "Dynamic"), "data key exec is missing or empty"),
+        (dynamic(), "data key exec is missing or empty"),
         (
-            set(bare("a", "Dynamic"), "exec", r#"{"secret"}"#),
+            set(dynamic(), "exec", r#"{"secret"}"#),
             "data key exec: it is no ExecConfig in JSON (line 1, column 10)",
         ),
         (set(token(), "token-file", "secret"), "data keys token-file and token are both given"),
