@@ -123,7 +123,7 @@ pub(super) fn show<'a>(cluster: &'a Cluster, group: &GroupName) -> ClusterGatewa
         status: Status {
             healthy: cluster.health.healthy,
             healthy_reason: &cluster.health.reason,
-            conditions: conditions(cluster),
+            conditions: conditions(cluster, group),
         },
     }
 }
@@ -153,7 +153,7 @@ fn is_under(prefix: &str, group: &GroupName) -> bool {
     prefix.strip_suffix(group.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-fn conditions(cluster: &Cluster) -> Vec<Condition<'_>> {
+fn conditions<'a>(cluster: &'a Cluster, group: &GroupName) -> Vec<Condition<'a>> {
     let mut conditions = vec![match (&cluster.access, &cluster.problem) {
         (Ok(_), None) => condition("Usable", "True", "SecretAccepted", ""),
         (Ok(_), Some(problem)) => condition("Usable", "True", "EarlierSecretInForce", problem.as_str()),
@@ -162,6 +162,15 @@ fn conditions(cluster: &Cluster) -> Vec<Condition<'_>> {
     if let Ok(access) = &cluster.access {
         conditions.push(match access.verified {
             true => condition("Verified", "True", "CertificateAuthorityGiven", ""),
+            false if cluster.spec.endpoint_type == EndpointType::ClusterProxy => condition(
+                "Verified",
+                "False",
+                "ServerNameMissing",
+                format!(
+                    "behind Konnectivity whoever answers is taken for the cluster and is shown its credential: the \
+                     annotation {group}/tls-server-name, with ca.crt, says what its certificate has to say"
+                ),
+            ),
             false => condition(
                 "Verified",
                 "False",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::clusters::fixtures::options;
 use crate::clusters::{Access, Cluster, CredentialType, EndpointType, Grant, Health, Metadata, Spec};
 use crate::model::ClusterName;
-use crate::upstream::{Endpoint, Trust, Upstream, UpstreamSpec};
+use crate::upstream::{Endpoint, Route, Speaks, Trust, Upstream, UpstreamSpec};
 
 use super::*;
 
@@ -22,7 +22,14 @@ fn cluster(label: &str, verified: bool) -> Cluster {
     };
     let endpoint = Endpoint::parse("https://10.0.0.1:6443").unwrap();
     let options = options();
-    let spec = UpstreamSpec { endpoint, trust: Trust::Unverified, identity: None };
+    let spec = UpstreamSpec {
+        endpoint,
+        trust: Trust::Unverified,
+        identity: None,
+        server_name: None,
+        route: Route::Direct,
+        speaks: Speaks::Http,
+    };
     let grant = Grant {
         upstream: Arc::new(Upstream::new(spec, &options.network).unwrap()),
         authorization: Some(HeaderValue::from_static("Bearer c2VjcmV0")),

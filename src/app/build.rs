@@ -19,10 +19,10 @@ use crate::exchange::{self, Exchanger, GlobalRules, GlobalRulesSource};
 use crate::gateway::{Gateway, Options, Parts, StreamOptions};
 use crate::telemetry;
 use crate::tls::ServingCertificate;
-use crate::upstream::{Network, Resolver, Worker};
+use crate::upstream::{Network, Resolver, SystemRoots, Worker};
 
 use super::hub::Clients;
-use super::{Error, reload};
+use super::{Error, konnectivity, reload};
 
 /// Everything that requests need, and the tasks that keep it true.
 pub(super) struct Built {
@@ -61,12 +61,15 @@ pub(super) async fn build(
         workers,
         connect_timeout: config.runtime.connect_timeout,
         resolver: Resolver::new(control.clone()),
+        system: SystemRoots::default(),
+        tunnels: telemetry::Tunnels::new(&registry)?,
     };
     let credentials =
         Sources::new(control, config.credentials.options(), credentials::Metrics::new(&registry)?);
     let reading = clusters::Options {
         group: config.clusters.group_name.as_str().to_owned(),
         require_ca: config.clusters.require_cluster_ca,
+        konnectivity: konnectivity::build(config, &network, &metrics, &mut tasks).await?,
         network,
         credentials: credentials.clone(),
         telemetry: metrics.clone(),

@@ -7,6 +7,7 @@
 mod build;
 mod error;
 mod hub;
+mod konnectivity;
 mod lifecycle;
 mod reload;
 

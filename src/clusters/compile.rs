@@ -11,12 +11,13 @@ use crate::credentials::{self, ClientCertificate, Source, Sources, Validity, bea
 use crate::exchange::Rules;
 use crate::model::ClusterName;
 use crate::telemetry;
-use crate::upstream::{Network, Scheme, Trust, Upstream, UpstreamSpec};
+use crate::upstream::{Konnectivity, Network, Speaks, Trust, Upstream, UpstreamSpec};
 
 use super::access::Grants;
 use super::fingerprint::Fingerprint;
 use super::secret::{Credential, Reading, Recipe};
-use super::{Access, Cluster, Grant, Metadata, Unusable};
+use super::way::Unverified;
+use super::{Access, Cluster, EndpointType, Grant, Metadata, Unusable};
 
 /// How Secrets are read.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct Options {
     pub require_ca: bool,
     /// How servers are reached.
     pub network: Network,
+    /// For clusters of endpoint type ClusterProxy, if the operator has one.
+    pub konnectivity: Option<Konnectivity>,
     /// Where credentials come from that do not stand in Secrets.
     pub credentials: Sources,
     /// Where clusters' metrics are made.
@@ -48,6 +51,8 @@ pub(super) struct Compiled {
 struct Origin {
     fingerprint: Fingerprint,
     validity: Option<Validity>,
+    /// Nothing is between us and the cluster.
+    direct: bool,
 }
 
 /// Makes a cluster of a Secret; none when the Secret is no cluster.
@@ -70,9 +75,14 @@ pub(super) fn compile(
         }
         Err(unusable) => {
             let reason = unusable.to_string();
-            // Another object of the same name is another cluster: it inherits nothing.
+            let spec = &reading.spec;
+            let through = spec.proxy_url.is_some() || spec.endpoint_type == EndpointType::ClusterProxy;
+            // Another object of the same name is another cluster: it inherits nothing. What should go through a proxy
+            // from now on does not go on without it.
             let heir = previous.filter(|previous| {
-                unusable.is_mistake() && previous.cluster.metadata.uid == reading.metadata.uid
+                unusable.is_mistake()
+                    && previous.cluster.metadata.uid == reading.metadata.uid
+                    && !(through && previous.origin.is_some_and(|origin| origin.direct))
             });
             match heir.and_then(|heir| heir.cluster.access.as_ref().ok().zip(heir.origin)) {
                 Some((access, origin)) => (Ok(Arc::clone(access)), Some(origin), Some(reason)),
@@ -127,6 +137,11 @@ impl Options {
         format!("{}/cluster-endpoint-type", self.group)
     }
 
+    /// The annotation that says what a cluster's certificate is to say.
+    pub(super) fn server_name_annotation(&self) -> String {
+        format!("{}/tls-server-name", self.group)
+    }
+
     fn rules_annotation(&self) -> String {
         format!("{}/cluster-gateway-proxy-configuration", self.group)
     }
@@ -146,12 +161,15 @@ fn access(
     options: &Options,
     previous: Option<&Compiled>,
 ) -> Result<(Arc<Access>, Origin), Unusable> {
-    let https = recipe.endpoint.scheme() == Scheme::Https;
-    let verified = https && recipe.ca.is_some();
+    let verified = recipe.way.is_verified(recipe.ca.is_some());
     if options.require_ca && !verified {
-        return Err(Unusable::Unverified(match https {
-            true => "data key ca.crt is missing or empty",
-            false => "the endpoint is not https",
+        return Err(Unusable::Unverified(match recipe.way.why_unverified() {
+            None => "data key ca.crt is missing or empty".to_owned(),
+            Some(Unverified::NoTls) => "the endpoint is not https".to_owned(),
+            Some(Unverified::NoServerName) => format!(
+                "endpoint type ClusterProxy is verified only with the annotation {}",
+                options.server_name_annotation()
+            ),
         }));
     }
     let fingerprint = recipe.fingerprint();
@@ -165,8 +183,12 @@ fn access(
         Some((key, pem)) => Trust::Roots(roots(pem).map_err(|problem| Unusable::Ca { key, problem })?),
         None => Trust::Unverified,
     };
+    let (direct, endpoint, server_name) =
+        (recipe.way.is_direct(), recipe.way.endpoint.clone(), recipe.way.server_name.clone());
+    let route = recipe.way.route(&trust, roots)?;
+    let trust = if verified { trust } else { Trust::Unverified };
     let sources = &options.credentials;
-    let bare = UpstreamSpec { endpoint: recipe.endpoint, trust, identity: None };
+    let bare = UpstreamSpec { endpoint, trust, identity: None, server_name, route, speaks: Speaks::Http };
     let (access, validity) = match recipe.credential {
         Credential::Certificate { chain, key } => {
             let made = ClientCertificate::from_pem(chain, key).map_err(Unusable::Identity)?;
@@ -191,7 +213,7 @@ fn access(
             (renewed(bare, options, |make| sources.files(name, spec, make), verified)?, None)
         }
     };
-    Ok((Arc::new(access), Origin { fingerprint, validity }))
+    Ok((Arc::new(access), Origin { fingerprint, validity, direct }))
 }
 
 fn grant(

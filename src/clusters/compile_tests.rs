@@ -73,6 +73,7 @@ fn require_cluster_ca_refuses_what_nobody_verifies() {
 fn what_is_wrong_is_named() {
     let token = || token_secret("a");
     let certificate = || certificate_secret("a");
+    let dynamic = || set(bare("a", "Dynamic"), "endpoint", "https://10.0.0.1:6443");
     let type_label = "cluster.core.oam.dev/cluster-credential-type";
     let endpoint_label = "cluster.core.oam.dev/cluster-endpoint-type";
     let (other_certificate, _) = new_pair();
@@ -99,15 +100,13 @@ fn what_is_wrong_is_named() {
         (set(certificate(), "tls.crt", "-----BEGIN secret"), "data key tls.crt: it is not valid PEM"),
         (set(certificate(), "tls.key", "secret"), "data key tls.key: the private key is no"),
         (set(certificate(), "tls.crt", &other_certificate), "data key tls.key: it does not match"),
-        (set(token(), "proxy-url", "http://u:secret@proxy"), "data key proxy-url: forward proxies"),
-        (label(token(), endpoint_label, "ClusterProxy"), "ClusterProxy is not supported yet"),
         (
             label(token(), endpoint_label, "const"),
             "label cluster.core.oam.dev/cluster-endpoint-type is \"const\"; it may be Const and ClusterProxy",
         ),
-        (bare("a", "Dynamic"), "data key exec is missing or empty"),
+        (dynamic(), "data key exec is missing or empty"),
         (
-            set(bare("a", "Dynamic"), "exec", r#"{"secret"}"#),
+            set(dynamic(), "exec", r#"{"secret"}"#),
             "data key exec: it is no ExecConfig in JSON (line 1, column 10)",
         ),
         (set(token(), "token-file", "secret"), "data keys token-file and token are both given"),
@@ -245,7 +244,6 @@ fn a_mistake_keeps_the_last_good_access_and_says_why() {
 fn what_a_secret_clearly_says_is_no_mistake() {
     let good = compiled(&token_secret("a"));
     for secret in [
-        set(token_secret("a"), "proxy-url", "http://proxy:3128"),
         label(token_secret("a"), "cluster.core.oam.dev/cluster-endpoint-type", "ClusterProxy"),
         set(without(token_secret("a"), "token"), "token-file", "a"),
     ] {

@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::credentials::{self, Sources};
 use crate::telemetry;
-use crate::upstream::{Network, Resolver};
+use crate::upstream::{Network, Resolver, SystemRoots};
 
 use super::Options;
 
@@ -31,7 +31,10 @@ pub(crate) fn options() -> Options {
             workers: 1,
             connect_timeout: Duration::from_secs(1),
             resolver: Resolver::new(runtime()),
+            system: SystemRoots::default(),
+            tunnels: telemetry::Tunnels::new(&Registry::new()).unwrap(),
         },
+        konnectivity: None,
         credentials: Sources::new(
             runtime(),
             credentials::Options::default(),

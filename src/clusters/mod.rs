@@ -19,6 +19,7 @@ pub mod sources;
 mod streams;
 mod table;
 mod unusable;
+mod way;
 mod writer;
 
 pub use access::{Access, CredentialState, Grant};

@@ -13,10 +13,11 @@ use k8s_openapi::jiff::fmt::strtime;
 use crate::credentials::exec::{ClusterInfo, ExecConfig, PluginSpec};
 use crate::credentials::files::{self, FilesKind, FilesSpec};
 use crate::model::ClusterName;
-use crate::upstream::{Endpoint, Scheme};
+use crate::upstream::Scheme;
 
 use super::compile::Options;
 use super::fingerprint::Fingerprint;
+use super::way::Way;
 use super::{CredentialType, EndpointType, Health, Metadata, Spec, Unusable};
 
 /// Holds all of the Secret's data, base64, so that showing it would give the credential away.
@@ -33,7 +34,7 @@ pub(super) struct Reading<'a> {
 
 /// What the access to a cluster is made of.
 pub(super) struct Recipe<'a> {
-    pub(super) endpoint: Endpoint,
+    pub(super) way: Way<'a>,
     /// The data key and what it holds.
     pub(super) ca: Option<(&'static str, &'a [u8])>,
     pub(super) credential: Credential<'a>,
@@ -65,7 +66,7 @@ impl<'a> Reading<'a> {
             credential_type: credential_type(credential_label),
         };
         let metadata = metadata(secret);
-        let recipe = recipe(&spec, credential_label, endpoint_label, data, &metadata.annotations, options);
+        let recipe = recipe(&name, &spec, credential_label, endpoint_label, data, &metadata, options);
         let health = health(&metadata.annotations, options);
         Some(Self { name, metadata, spec, health, recipe })
     }
@@ -74,7 +75,8 @@ impl<'a> Reading<'a> {
 impl Recipe<'_> {
     /// Equal for two Secrets exactly when the same access would be made of them.
     pub(super) fn fingerprint(&self) -> Fingerprint {
-        let endpoint = &self.endpoint;
+        let endpoint = &self.way.endpoint;
+        let [server_name, through, proxy, proxy_ca] = self.way.parts();
         let scheme = match endpoint.scheme() {
             Scheme::Https => "https",
             Scheme::Http => "http",
@@ -104,32 +106,31 @@ impl Recipe<'_> {
             kind.as_bytes(),
             first,
             second,
+            &server_name,
+            &through,
+            &proxy,
+            &proxy_ca,
         ])
     }
 }
 
 fn recipe<'a>(
+    name: &ClusterName,
     spec: &Spec,
     credential_label: &str,
     endpoint_label: Option<&String>,
     data: Data<'a>,
-    annotations: &BTreeMap<String, String>,
+    metadata: &Metadata,
     options: &Options,
 ) -> Result<Recipe<'a>, Unusable> {
-    match spec.endpoint_type {
-        EndpointType::Const => {}
-        EndpointType::ClusterProxy => return Err(Unusable::ClusterProxy),
-        EndpointType::Unknown => {
-            return Err(Unusable::UnknownType {
-                label: options.endpoint_type_label(),
-                value: endpoint_label.cloned().unwrap_or_default(),
-                accepted: "Const and ClusterProxy",
-            });
-        }
+    if spec.endpoint_type == EndpointType::Unknown {
+        return Err(Unusable::UnknownType {
+            label: options.endpoint_type_label(),
+            value: endpoint_label.cloned().unwrap_or_default(),
+            accepted: "Const and ClusterProxy",
+        });
     }
-    if data.get("proxy-url").is_some() {
-        return Err(Unusable::ProxyUrl);
-    }
+    let way = Way::read(name, spec.endpoint_type, data, &metadata.annotations, options)?;
     let credential = match spec.credential_type {
         CredentialType::X509Certificate if data.has_any([files::CHAIN, files::KEY]) => {
             data.instead_of(files::CHAIN, ["tls.crt", "tls.key"])?;
@@ -151,7 +152,7 @@ fn recipe<'a>(
             let json =
                 data.required("exec", "the command that gives the credential: an ExecConfig in JSON")?;
             let config = ExecConfig::parse(json).map_err(Unusable::Exec)?;
-            let cluster = cluster_info(spec, data, annotations, options);
+            let cluster = cluster_info(&way, data, spec);
             Credential::Exec(PluginSpec { config, cluster })
         }
         CredentialType::Unknown => {
@@ -162,13 +163,7 @@ fn recipe<'a>(
             });
         }
     };
-    let endpoint = data.required("endpoint", "a URL like https://10.0.0.1:6443")?;
-    let endpoint = str::from_utf8(endpoint).map_err(|_| Unusable::NotText("endpoint"))?;
-    let endpoint = Endpoint::parse(endpoint).map_err(|error| match endpoint.contains('@') {
-        true => Unusable::EndpointWithUser,
-        false => Unusable::Endpoint(error),
-    })?;
-    Ok(Recipe { endpoint, ca: data.ca(), credential, exec: data.get("exec") })
+    Ok(Recipe { way, ca: data.ca(), credential, exec: data.get("exec") })
 }
 
 fn files_spec(kind: FilesKind, options: &Options) -> Result<FilesSpec, Unusable> {
@@ -177,20 +172,17 @@ fn files_spec(kind: FilesKind, options: &Options) -> Result<FilesSpec, Unusable>
 }
 
 /// What a command is told of the cluster, if it wants to be told.
-fn cluster_info(
-    spec: &Spec,
-    data: Data<'_>,
-    annotations: &BTreeMap<String, String>,
-    options: &Options,
-) -> ClusterInfo {
-    let name = annotations.get(&format!("{}/tls-server-name", options.group));
-    let ca = data.ca().map(|(_, pem)| pem.to_owned());
+fn cluster_info(way: &Way<'_>, data: Data<'_>, spec: &Spec) -> ClusterInfo {
+    let verified = way.is_verified(data.ca().is_some());
     ClusterInfo {
-        server: spec.address.clone(),
-        tls_server_name: name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
-        insecure_skip_tls_verify: ca.is_none(),
-        certificate_authority: ca,
-        proxy_url: data.lossy_text("proxy-url"),
+        server: match spec.endpoint_type {
+            EndpointType::ClusterProxy => format!("https://{}", way.endpoint.authority()),
+            EndpointType::Const | EndpointType::Unknown => spec.address.clone(),
+        },
+        tls_server_name: way.server_name.as_ref().map(|name| name.to_str().into_owned()),
+        insecure_skip_tls_verify: !verified,
+        certificate_authority: data.ca().filter(|_| verified).map(|(_, pem)| pem.to_owned()),
+        proxy_url: data.lossy_text("proxy-url").filter(|_| spec.endpoint_type == EndpointType::Const),
     }
 }
 
@@ -271,10 +263,10 @@ fn without_password(url: String) -> String {
 
 /// The Secret's data; an empty value counts as absent.
 #[derive(Clone, Copy)]
-struct Data<'a>(Option<&'a BTreeMap<String, ByteString>>);
+pub(super) struct Data<'a>(Option<&'a BTreeMap<String, ByteString>>);
 
 impl<'a> Data<'a> {
-    fn get(self, key: &str) -> Option<&'a [u8]> {
+    pub(super) fn get(self, key: &str) -> Option<&'a [u8]> {
         self.0?.get(key).map(|value| value.0.as_slice()).filter(|value| !value.is_empty())
     }
 
@@ -297,7 +289,7 @@ impl<'a> Data<'a> {
         files::below(directory, named).map_err(|problem| Unusable::File { key, problem })
     }
 
-    fn required(self, key: &'static str, what: &'static str) -> Result<&'a [u8], Unusable> {
+    pub(super) fn required(self, key: &'static str, what: &'static str) -> Result<&'a [u8], Unusable> {
         self.get(key).ok_or(Unusable::Missing { key, what })
     }
 
@@ -306,7 +298,7 @@ impl<'a> Data<'a> {
         self.get(key).map(|value| String::from_utf8_lossy(value.trim_ascii()).into_owned())
     }
 
-    fn ca(self) -> Option<(&'static str, &'a [u8])> {
+    pub(super) fn ca(self) -> Option<(&'static str, &'a [u8])> {
         ["ca.crt", "ca"].into_iter().find_map(|key| self.get(key).map(|pem| (key, pem)))
     }
 }

@@ -3,7 +3,7 @@ use thiserror::Error;
 use crate::credentials::exec::InvalidExec;
 use crate::credentials::files::InvalidPath;
 use crate::tls::InvalidIdentity;
-use crate::upstream::{InvalidEndpoint, InvalidUpstream};
+use crate::upstream::{InvalidEndpoint, InvalidProxy, InvalidUpstream};
 
 /// Why no access to a cluster can be made of its Secret. Names data keys, never what they hold.
 #[derive(Debug, Error)]
@@ -56,15 +56,42 @@ pub enum Unusable {
     Upstream(InvalidUpstream),
     /// Nothing verifies the cluster, and the operator does not want that.
     #[error("{0}, and --require-cluster-ca refuses clusters that nobody verifies")]
-    Unverified(&'static str),
-    /// Another way out, not taken yet.
+    Unverified(String),
+    /// The proxy is no URL of one.
+    #[error("data key proxy-url: {0}")]
+    Proxy(InvalidProxy),
+    /// Konnectivity is asked for, and the operator has none.
     #[error(
-        "data key proxy-url: forward proxies are not supported yet, and the cluster is not asked without its proxy"
+        "endpoint type ClusterProxy goes through Konnectivity: name its server with --proxy-host or --proxy-uds"
     )]
-    ProxyUrl,
-    /// Konnectivity, not spoken yet.
-    #[error("endpoint type ClusterProxy is not supported yet")]
-    ClusterProxy,
+    NoKonnectivity,
+    /// Konnectivity is asked for a host of the cluster's name.
+    #[error(
+        "endpoint type ClusterProxy: the cluster's name cannot be a host's (no part of it longer than 63 letters)"
+    )]
+    NoHostName,
+    /// The annotation holds something else.
+    #[error("annotation {annotation} is neither a DNS name nor an IP address")]
+    ServerName {
+        /// The annotation.
+        annotation: String,
+    },
+    /// Verification is wanted and impossible.
+    #[error(
+        "annotation {annotation} says by which name to verify the cluster, but data key ca.crt is missing or empty"
+    )]
+    ServerNameWithoutCa {
+        /// The annotation.
+        annotation: String,
+    },
+    /// The same.
+    #[error(
+        "annotation {annotation} says by which name to verify the cluster, but the endpoint is not https"
+    )]
+    ServerNameWithoutTls {
+        /// The annotation.
+        annotation: String,
+    },
     /// The command that gives the credential is not described as it should be.
     #[error("data key exec: {0}")]
     Exec(InvalidExec),
@@ -101,7 +128,7 @@ pub enum Unusable {
 
 impl Unusable {
     /// Whether the Secret is a mistake, so that what worked before goes on working. What it says clearly and we
-    /// cannot or must not do is none: traffic that should go through a proxy does not go on without it.
+    /// cannot or must not do is none: traffic that should be verified does not go on without that.
     pub fn is_mistake(&self) -> bool {
         match self {
             Self::UnknownType { .. }
@@ -110,6 +137,7 @@ impl Unusable {
             | Self::Endpoint(_)
             | Self::EndpointWithUser
             | Self::Ca { .. }
+            | Self::Proxy(_)
             | Self::Token(_)
             | Self::Identity(_)
             | Self::Exec(_)
@@ -117,7 +145,13 @@ impl Unusable {
             | Self::File { .. }
             | Self::Both { .. }
             | Self::Upstream(_) => true,
-            Self::Unverified(_) | Self::ProxyUrl | Self::ClusterProxy | Self::NoCredentialDir => false,
+            Self::Unverified(_)
+            | Self::NoKonnectivity
+            | Self::NoHostName
+            | Self::ServerName { .. }
+            | Self::ServerNameWithoutCa { .. }
+            | Self::ServerNameWithoutTls { .. }
+            | Self::NoCredentialDir => false,
         }
     }
 }

@@ -7,9 +7,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::exchange::Rules;
-use crate::tls::{Identity, ServingCertificate};
+use crate::tls::ServingCertificate;
 
-use super::{Config, Error};
+use super::{Config, Error, Tunnel, TunnelAddress};
 
 /// Flags that only make sense together.
 pub(super) fn combinations(config: &Config) -> Result<(), Error> {
@@ -25,8 +25,22 @@ pub(super) fn combinations(config: &Config) -> Result<(), Error> {
         _ => {}
     }
     serving.tls()?;
-    if config.tunnel.is_wanted() {
-        if config.tunnel.proxy_port == 0 {
+    tunnel(&config.tunnel)
+}
+
+fn tunnel(tunnel: &Tunnel) -> Result<(), Error> {
+    if !tunnel.proxy_host.is_empty()
+        && let Some(path) = &tunnel.proxy_uds
+    {
+        return Err(Error::Value {
+            flag: "--proxy-uds".to_owned(),
+            value: path.display().to_string(),
+            problem: "--proxy-host is given too".to_owned(),
+            cure: "name the one of them by which Konnectivity is to be reached".to_owned(),
+        });
+    }
+    if let Some(TunnelAddress::Host(_, port)) = tunnel.address()? {
+        if port == 0 {
             return Err(Error::Value {
                 flag: "--proxy-port".to_owned(),
                 value: "0".to_owned(),
@@ -34,15 +48,7 @@ pub(super) fn combinations(config: &Config) -> Result<(), Error> {
                 cure: "name the port of --proxy-host".to_owned(),
             });
         }
-        for (other, path) in config.tunnel.files() {
-            if path.is_none() {
-                return Err(Error::Incomplete {
-                    flag: "--proxy-host",
-                    other,
-                    cure: "Konnectivity wants mutual TLS: name the file",
-                });
-            }
-        }
+        tunnel.required_files()?;
     }
     Ok(())
 }
@@ -70,8 +76,8 @@ pub(super) fn files(config: &Config) -> Result<(), Error> {
     if let Some(path) = &config.clusters.cluster_gateway_proxy_config {
         rules("--cluster-gateway-proxy-config", path)?;
     }
-    if config.tunnel.is_wanted() {
-        tunnel(config)?;
+    if let Some(TunnelAddress::Host(..)) = config.tunnel.address()? {
+        config.tunnel.identity()?;
     }
     credentials(config)
 }
@@ -103,19 +109,6 @@ fn credentials(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-fn tunnel(config: &Config) -> Result<(), Error> {
-    let [(ca_flag, ca), (certificate_flag, certificate), (key_flag, key)] = config.tunnel.files();
-    if let Some(ca) = ca {
-        authorities(ca_flag, ca)?;
-    }
-    if let (Some(certificate), Some(key)) = (certificate, key) {
-        let (chain, private) = (read(certificate_flag, certificate)?, read(key_flag, key)?);
-        Identity::from_pem(&chain, &private)
-            .map_err(|error| Error::identity((certificate_flag, certificate), (key_flag, key), error))?;
-    }
-    Ok(())
-}
-
 fn rules(flag: &'static str, path: &Path) -> Result<(), Error> {
     let text = read(flag, path)?;
     let cure = "correct the file: a rule that cannot be read would leave its callers as they are";
@@ -124,7 +117,8 @@ fn rules(flag: &'static str, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn authorities(flag: &'static str, path: &Path) -> Result<(), Error> {
+/// The certificates of a file, each of which can be a trust anchor.
+pub(super) fn authorities(flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let text = read(flag, path)?;
     let cure = "name a file with the CA's certificate in PEM";
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
@@ -136,7 +130,7 @@ fn authorities(flag: &'static str, path: &Path) -> Result<(), Error> {
             for certificate in &certificates {
                 anchor(certificate).map_err(|problem| Error::file(flag, path, problem, cure))?;
             }
-            Ok(())
+            Ok(certificates)
         }
         Err(error) => Err(Error::file(flag, path, format!("it is not valid PEM: {error}"), cure)),
     }
@@ -150,6 +144,6 @@ fn anchor(certificate: &CertificateDer<'_>) -> Result<(), String> {
         .map_err(|error| format!("a certificate in it cannot be read: {error}"))
 }
 
-fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| Error::unreadable(flag, path, &error))
 }

@@ -35,7 +35,7 @@ pub use logging::Logging;
 pub use runtime::Runtime;
 pub use serving::{Serving, TlsVersion};
 pub use streams::Streams;
-pub use tunnel::Tunnel;
+pub use tunnel::{Tunnel, TunnelAddress};
 pub use unused::Warning;
 
 /// Everything the operator can choose, valid as far as the command line alone can tell.
@@ -116,6 +116,7 @@ impl Config {
             &mut self.tunnel.proxy_ca_cert,
             &mut self.tunnel.proxy_cert,
             &mut self.tunnel.proxy_key,
+            &mut self.tunnel.proxy_uds,
         ]
         .into_iter()
         .chain(self.hub.paths_mut())

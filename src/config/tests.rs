@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::telemetry::logging::{Level, Options};
+use crate::upstream::KonnectivityMode;
 
 use super::*;
 
@@ -63,7 +64,7 @@ fn the_command_lines_of_existing_charts_are_taken() {
     ])
     .unwrap();
     assert!(own.gates.healthiness_check && own.tunnel.is_wanted());
-    assert_eq!(warned(&own), ["--ocm-integration", "--proxy-host"]);
+    assert_eq!(warned(&own), ["--ocm-integration"]);
 
     let bare =
         parse(&["--secure-port=9443", "--feature-gates=", "--tls-cert-file=", "--kubeconfig="]).unwrap();
@@ -128,7 +129,7 @@ fn every_flag_that_deployments_use_is_taken() {
     assert_eq!(config.runtime.shutdown_delay_duration, Duration::from_secs(90));
     assert_eq!(config.serving.tls_min_version, TlsVersion::Tls13);
     assert!(config.logging.options().access_log);
-    assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
+    assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
 }
 
 #[test]
@@ -200,6 +201,10 @@ fn errors_name_flag_value_and_cure() {
         (&["--log-format=xml"], "--log-format=xml: it is not known; write one of text, json"),
         (&["--tls-cert-file=/a"], "--tls-cert-file is given without --tls-private-key-file; name both files"),
         (&["--proxy-host=h"], "--proxy-host is given without --proxy-ca-cert; "),
+        (&["--proxy-host=h:1"], "--proxy-host=h:1: it is neither a DNS name nor an IP address; "),
+        (&["--proxy-host=h", "--proxy-port=0"], "--proxy-port=0: it is no port; "),
+        (&["--proxy-host=h", "--proxy-uds=/s"], "--proxy-uds=/s: --proxy-host is given too; "),
+        (&["--proxy-mode=udp"], "--proxy-mode=udp: it is not known; write one of grpc, http-connect"),
         (
             &["--tls-cipher-suites=TLS_RSA_WITH_RC4_128_SHA"],
             "--tls-cipher-suites=TLS_RSA_WITH_RC4_128_SHA: none of them",
@@ -209,6 +214,25 @@ fn errors_name_flag_value_and_cure() {
         assert!(message.starts_with(expected), "{message}");
         assert_eq!(message.lines().count(), 1);
     }
+}
+
+#[test]
+fn konnectivity_is_reached_by_host_or_by_socket() {
+    let files = ["--proxy-ca-cert=/a", "--proxy-cert=/b", "--proxy-key=/c"];
+    for (host, expected) in
+        [("Konnectivity.example", "konnectivity.example"), ("10.0.0.1", "10.0.0.1"), ("fd00::1", "[fd00::1]")]
+    {
+        let flag = format!("--proxy-host={host}");
+        let tunnel = parse(&[&[flag.as_str()], &files[..]].concat()).unwrap().tunnel;
+        let Ok(Some(TunnelAddress::Host(host, 8090))) = tunnel.address() else { panic!("{host}") };
+        assert_eq!((host.to_string().as_str(), tunnel.mode()), (expected, KonnectivityMode::Grpc));
+    }
+    let socket = parse(&["--proxy-uds=/run/k.sock", "--proxy-mode=http-connect"]).unwrap();
+    assert!(matches!(socket.tunnel.address(), Ok(Some(TunnelAddress::Socket(_)))));
+    assert_eq!(socket.tunnel.mode(), KonnectivityMode::HttpConnect);
+    assert_eq!(warned(&parse(&["--proxy-uds=/s", "--proxy-key=/c"]).unwrap()), ["--proxy-uds"]);
+    let none = parse(&["--proxy-host=", "--proxy-uds="]).unwrap().tunnel;
+    assert!(!none.is_wanted() && none.address().unwrap().is_none());
 }
 
 #[test]

@@ -243,9 +243,9 @@ pub(super) fn warn(matches: &ArgMatches, config: &Config, warnings: &mut Vec<War
             "ManagedClusters are not read yet: endpoint and CA come from the Secrets alone",
         ),
         (
-            config.tunnel.is_wanted(),
-            "--proxy-host",
-            "tunnels are not made yet: clusters of endpoint type ClusterProxy answer 503",
+            config.tunnel.has_idle_files(),
+            "--proxy-uds",
+            "there is no TLS on a Unix socket: --proxy-ca-cert, --proxy-cert and --proxy-key are not used with it",
         ),
         (
             matches.value_source("virtual_cluster_with_control_plane") == Some(ValueSource::CommandLine),

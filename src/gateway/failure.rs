@@ -11,6 +11,8 @@ pub(super) fn unreachable(cluster: &ClusterName, error: &UpstreamError) -> Statu
         | UpstreamError::NoAddress { .. }
         | UpstreamError::Connect { .. }
         | UpstreamError::ConnectTimeout { .. }
+        | UpstreamError::Proxy { .. }
+        | UpstreamError::Unreached { .. }
         | UpstreamError::Busy { .. } => (Reason::ServiceUnavailable, "cannot be reached"),
         UpstreamError::NotTrusted { .. } => (Reason::BadGateway, "is not to be trusted"),
         UpstreamError::CredentialRefused { .. } => (Reason::BadGateway, "refused the gateway's credential"),

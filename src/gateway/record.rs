@@ -147,7 +147,10 @@ impl Progress {
 fn kind(error: &UpstreamError) -> ErrorKind {
     match error {
         UpstreamError::Resolve(_) | UpstreamError::NoAddress { .. } => ErrorKind::Unresolved,
-        UpstreamError::Connect { .. } | UpstreamError::ConnectTimeout { .. } => ErrorKind::Unreachable,
+        UpstreamError::Connect { .. }
+        | UpstreamError::ConnectTimeout { .. }
+        | UpstreamError::Unreached { .. } => ErrorKind::Unreachable,
+        UpstreamError::Proxy { .. } => ErrorKind::Proxy,
         UpstreamError::NotTrusted { .. } | UpstreamError::Tls { .. } => ErrorKind::Untrusted,
         UpstreamError::CredentialRefused { .. } => ErrorKind::CredentialRefused,
         UpstreamError::Busy { .. } => ErrorKind::Overloaded,

@@ -42,7 +42,7 @@ pub(super) async fn serve(stream: Coalesced, caller: Arc<Caller>, gateway: Arc<G
     };
     let ping_pong = connection.ping_pong();
     let requests = TaskTracker::new();
-    let mut silence = std::pin::pin!(keepalive::until_silent(ping_pong));
+    let mut silence = std::pin::pin!(keepalive::until_silent(ping_pong, keepalive::EVERY));
     let mut draining = false;
     loop {
         tokio::select! {

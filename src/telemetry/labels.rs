@@ -142,6 +142,8 @@ pub enum ErrorKind {
     Unresolved,
     /// No connection, or it took too long to be made.
     Unreachable,
+    /// What should lead to it does not: a forward proxy, or Konnectivity.
+    Proxy,
     /// Its certificate is not to be trusted, or TLS failed otherwise.
     Untrusted,
     /// It answered 401: our credential was refused.
@@ -159,9 +161,10 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Unresolved,
         Self::Unreachable,
+        Self::Proxy,
         Self::Untrusted,
         Self::CredentialRefused,
         Self::NoCredential,
@@ -176,6 +179,7 @@ impl ErrorKind {
         match self {
             Self::Unresolved => "unresolved",
             Self::Unreachable => "unreachable",
+            Self::Proxy => "proxy",
             Self::Untrusted => "untrusted",
             Self::CredentialRefused => "credential_refused",
             Self::NoCredential => "no_credential",

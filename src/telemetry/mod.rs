@@ -12,8 +12,10 @@ pub mod logging;
 mod metrics;
 mod process;
 mod record;
+mod tunnels;
 
 pub use cluster::{ClusterSeries, InFlight, OpenStream};
 pub use labels::{ErrorKind, Resource, Verb};
 pub use metrics::{Metrics, Reloaded};
 pub use record::{Record, Target};
+pub use tunnels::{OpenTunnel, TunnelKind, Tunnels};

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Endpoint, Host, Resolved, Resolver, UpstreamError};
+use super::{Host, Resolved, Resolver, UpstreamError};
 
 /// Where a server's connections go: an address, or what its name resolves to now.
 pub(super) enum Addresses {
@@ -17,14 +17,12 @@ pub(super) enum Addresses {
 }
 
 impl Addresses {
-    pub(super) fn of(endpoint: &Endpoint, resolver: &Resolver) -> Self {
-        match endpoint.host() {
-            Host::Address(address) => {
-                Self::Fixed(Arc::from([SocketAddr::new(*address, endpoint.port())].as_slice()))
-            }
+    pub(super) fn of(host: &Host, port: u16, resolver: &Resolver) -> Self {
+        match host {
+            Host::Address(address) => Self::Fixed(Arc::from([SocketAddr::new(*address, port)].as_slice())),
             Host::Name(host) => Self::Named {
                 host: host.clone(),
-                port: endpoint.port(),
+                port,
                 resolver: resolver.clone(),
                 resolved: OnceLock::new(),
             },

@@ -1,6 +1,4 @@
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -9,14 +7,12 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::addresses::Addresses;
-use super::keepalive;
-use super::{Scheme, UpstreamError, UpstreamSpec};
+use super::transport::{Conduit, Dial, Transport, Way};
+use super::{Scheme, Speaks, UpstreamError, UpstreamSpec, Worker};
 
 /// What a dial needs to know, shared by a server's pools on all workers.
 pub(super) struct Target {
@@ -25,15 +21,15 @@ pub(super) struct Target {
     /// As `tls`, for those who can do with nothing but HTTP/1.1; made when first needed.
     pub(super) http1: OnceLock<Arc<ClientConfig>>,
     pub(super) server_name: ServerName<'static>,
-    pub(super) addresses: Addresses,
-    /// For TCP and TLS together.
+    pub(super) way: Way,
+    /// For the way there and TLS together.
     pub(super) connect_timeout: Duration,
 }
 
 /// A byte stream to a server.
 pub(super) enum Io {
-    Tls(Box<TlsStream<TcpStream>>),
-    Plain(TcpStream),
+    Tls(Box<TlsStream<Conduit>>),
+    Plain(Conduit),
 }
 
 /// What a dial may end in.
@@ -58,35 +54,40 @@ impl Target {
         self.spec.endpoint.authority()
     }
 
-    /// Connects, within the time that there is for it.
-    pub(super) async fn dial(&self, offer: Offer) -> Result<(Io, Protocol), UpstreamError> {
-        timeout(self.connect_timeout, self.connect(offer)).await.unwrap_or_else(|_| {
-            Err(UpstreamError::ConnectTimeout {
-                address: self.authority().to_owned(),
-                seconds: self.connect_timeout.as_secs(),
-            })
-        })
+    /// Connects for a worker, by the way that leads there and within the time that there is for it.
+    pub(super) async fn dial(&self, worker: Worker, offer: Offer) -> Result<(Io, Protocol), UpstreamError> {
+        let endpoint = &self.spec.endpoint;
+        let within = self.connect_timeout;
+        let dial = Dial { host: endpoint.host(), port: endpoint.port(), worker, within };
+        let deadline = Instant::now() + within;
+        let conduit = timeout_at(deadline, self.way.connect(dial))
+            .await
+            .unwrap_or_else(|_| Err(self.way.late(dial)))?;
+        match endpoint.scheme() {
+            Scheme::Http => Ok((Io::Plain(conduit), self.protocol(None))),
+            Scheme::Https => timeout_at(deadline, self.secure(conduit, offer)).await.unwrap_or_else(|_| {
+                Err(UpstreamError::ConnectTimeout {
+                    address: self.authority().to_owned(),
+                    seconds: within.as_secs(),
+                })
+            }),
+        }
     }
 
-    async fn connect(&self, offer: Offer) -> Result<(Io, Protocol), UpstreamError> {
-        let stream = self.tcp().await?;
-        // A request is written in one piece; waiting for more to send only adds latency. Failing to say so costs
-        // speed, and without probes a dead peer is found later; neither is worth a connection.
-        let _ = stream.set_nodelay(true);
-        let _ = keepalive::on_tcp(&stream);
-        match self.spec.endpoint.scheme() {
-            Scheme::Http => Ok((Io::Plain(stream), Protocol::H1)),
-            Scheme::Https => {
-                let stream = TlsConnector::from(self.tls(offer))
-                    .connect(self.server_name.clone(), stream)
-                    .await
-                    .map_err(|error| UpstreamError::handshake(self.authority(), &error))?;
-                let protocol = match stream.get_ref().1.alpn_protocol() {
-                    Some(b"h2") => Protocol::H2,
-                    _ => Protocol::H1,
-                };
-                Ok((Io::Tls(Box::new(stream)), protocol))
-            }
+    async fn secure(&self, conduit: Conduit, offer: Offer) -> Result<(Io, Protocol), UpstreamError> {
+        let connecting = TlsConnector::from(self.tls(offer)).connect(self.server_name.clone(), conduit);
+        let stream = connecting.await.map_err(|error| match self.way.proxy() {
+            Some(proxy) => UpstreamError::tunnelled_handshake(proxy, self.authority(), &error),
+            None => UpstreamError::handshake(self.authority(), &error),
+        })?;
+        let protocol = self.protocol(stream.get_ref().1.alpn_protocol());
+        Ok((Io::Tls(Box::new(stream)), protocol))
+    }
+
+    fn protocol(&self, agreed: Option<&[u8]>) -> Protocol {
+        match (self.spec.speaks, agreed) {
+            (Speaks::Grpc, _) | (Speaks::Http, Some(b"h2")) => Protocol::H2,
+            (Speaks::Http, _) => Protocol::H1,
         }
     }
 
@@ -101,31 +102,6 @@ impl Target {
             })),
         }
     }
-
-    /// The first address that takes the connection; the last one's error when none does.
-    async fn tcp(&self) -> Result<TcpStream, UpstreamError> {
-        let addresses = self.addresses.get(self.connect_timeout).await?;
-        let mut failure = UpstreamError::NoAddress { host: self.spec.endpoint.host().to_string() };
-        // So that one address that swallows packets leaves time for the next.
-        let share = self.connect_timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-        for address in addresses.iter() {
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => failure = refused(*address, error),
-                Err(_) => {
-                    failure = UpstreamError::ConnectTimeout {
-                        address: address.to_string(),
-                        seconds: share.as_secs(),
-                    };
-                }
-            }
-        }
-        Err(failure)
-    }
-}
-
-fn refused(address: SocketAddr, cause: io::Error) -> UpstreamError {
-    UpstreamError::Connect { address: address.to_string(), cause: Arc::new(cause) }
 }
 
 impl AsyncRead for Io {
@@ -190,15 +166,10 @@ impl AsyncWrite for Io {
 
 /// Why nothing more can be written. In TLS 1.3 a server decides on our certificate when our handshake is over
 /// already: it may have closed before we wrote, and its alert waits to be read.
-fn why(stream: &mut TlsStream<TcpStream>, error: io::Error) -> io::Error {
-    let (socket, session) = stream.get_mut();
-    // The event loop may not know yet that there is something to read; the socket does.
-    let Ok(socket) = socket.as_fd().try_clone_to_owned() else {
-        return error;
-    };
-    let mut socket = std::net::TcpStream::from(socket);
+fn why(stream: &mut TlsStream<Conduit>, error: io::Error) -> io::Error {
+    let (conduit, session) = stream.get_mut();
     // Ends when nothing is left, or when as much is there as a session keeps unread.
-    while session.read_tls(&mut socket).is_ok_and(|read| read > 0) {
+    while session.read_tls(&mut conduit.now()).is_ok_and(|read| read > 0) {
         if let Err(cause) = session.process_new_packets() {
             return refusal(io::Error::new(io::ErrorKind::InvalidData, cause));
         }

@@ -1,7 +1,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use rustls::pki_types::ServerName;
 use thiserror::Error;
+
+use super::InvalidUpstream;
 
 /// Where a server is: scheme, host, port and the path under which its API begins.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -79,11 +82,16 @@ impl Endpoint {
             Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(not_a_url)?,
             None => scheme.default_port(),
         };
+        Ok(Self { path_prefix: path_prefix.to_owned(), ..Self::at(scheme, host, port) })
+    }
+
+    /// The root of a server.
+    pub fn at(scheme: Scheme, host: Host, port: u16) -> Self {
         let authority = match port == scheme.default_port() {
             true => host.to_string(),
             false => format!("{host}:{port}"),
         };
-        Ok(Self { scheme, host, port, path_prefix: path_prefix.to_owned(), authority })
+        Self { scheme, host, port, path_prefix: String::new(), authority }
     }
 
     /// The scheme.
@@ -122,7 +130,8 @@ impl Scheme {
 }
 
 impl Host {
-    fn parse(text: &str) -> Option<Self> {
+    /// Takes a DNS name, an IPv4 address, or an IPv6 address in brackets; none if it is neither.
+    pub fn parse(text: &str) -> Option<Self> {
         if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             return address.parse().ok().map(|address| Self::Address(IpAddr::V6(address)));
         }
@@ -139,6 +148,18 @@ impl Host {
     }
 }
 
+impl Host {
+    /// As a TLS server of this host calls itself.
+    pub(super) fn server_name(&self) -> Result<ServerName<'static>, InvalidUpstream> {
+        match self {
+            Self::Address(address) => Ok(ServerName::from(*address)),
+            Self::Name(name) => {
+                ServerName::try_from(name.clone()).map_err(|_| InvalidUpstream::ServerName(name.clone()))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -149,7 +170,7 @@ impl fmt::Display for Host {
     }
 }
 
-fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
+pub(super) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     if authority.starts_with('[') {
         let end = authority.find(']')? + 1;
         let (host, rest) = authority.split_at(end);

@@ -36,6 +36,24 @@ pub enum UpstreamError {
         /// The limit.
         seconds: u64,
     },
+    /// What should lead to the server does not: a forward proxy or Konnectivity fails, or refuses us.
+    #[error("{proxy} cannot be used: {cause}")]
+    Proxy {
+        /// Which one, without user and password.
+        proxy: String,
+        /// What is wrong with it, or what it says.
+        cause: String,
+    },
+    /// What should lead to the server is well, and says that the server cannot be reached from there.
+    #[error("{proxy} does not reach {address}: {cause}")]
+    Unreached {
+        /// Which one, without user and password.
+        proxy: String,
+        /// What it was asked for.
+        address: String,
+        /// What it says.
+        cause: String,
+    },
     /// The server's certificate is not to be believed.
     #[error("the certificate of {address} is not trusted: {cause}")]
     NotTrusted {
@@ -89,6 +107,8 @@ impl UpstreamError {
             Self::Resolve(_) | Self::NoAddress { .. } => "resolve",
             Self::Connect { .. } => "connect",
             Self::ConnectTimeout { .. } => "connect_timeout",
+            Self::Proxy { .. } => "proxy",
+            Self::Unreached { .. } => "unreached",
             Self::NotTrusted { .. } => "tls_not_trusted",
             Self::CredentialRefused { .. } => "credential_refused",
             Self::Tls { .. } => "tls",
@@ -96,6 +116,25 @@ impl UpstreamError {
             Self::Broken { .. } => "broken",
             Self::Deadline { .. } => "deadline",
         }
+    }
+
+    /// The same as a failure of the proxy that should have been reached.
+    pub(super) fn of_proxy(self, name: &str) -> Self {
+        Self::Proxy { proxy: name.to_owned(), cause: self.to_string() }
+    }
+
+    /// What a failed TLS handshake with a server behind a proxy means. A tunnel that ends in it, or in which something
+    /// other than TLS comes, did not lead to the server: Konnectivity's http-connect mode says that it leads there
+    /// before it knows, and then has no other way to say that it does not.
+    pub(super) fn tunnelled_handshake(proxy: String, address: &str, error: &io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let cause = match inner {
+            None => error.to_string(),
+            Some(rustls::Error::InvalidMessage(_)) => "something other than TLS came".to_owned(),
+            Some(_) => return Self::handshake(address, error),
+        };
+        let address = address.to_owned();
+        Self::Unreached { proxy, address, cause: format!("the tunnel ended in the TLS handshake: {cause}") }
     }
 
     /// What a failed TLS handshake means.

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::UpstreamError;
 use super::h1::{self, Chunk, RequestBody};
-use super::pool::{Lease, Slot};
+use super::pool::Lease;
+use super::slot::Slot;
 
 /// Chunks of a request's body on the way into an HTTP/1.1 connection.
 const H1_CHUNKS: usize = 2;
@@ -253,6 +254,13 @@ impl Receiver {
         };
         self.finish();
         Ok(trailers)
+    }
+
+    /// Takes note of whether the server answers on this stream, for one that is seldom pinged.
+    pub(super) fn answered(&self, in_time: bool) {
+        if let Some(slot) = &self.slot {
+            slot.answered(in_time);
+        }
     }
 
     fn finish(&mut self) {

@@ -11,6 +11,9 @@ use tokio::time::{sleep, timeout};
 
 /// As client-go's transports (`ReadIdleTimeout`).
 pub const EVERY: Duration = Duration::from_secs(30);
+/// gRPC servers take a client for a nuisance that pings more often than every five minutes without being sent
+/// anything in between, and close the connection (grpc's keepalive.md, `GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL`).
+pub const EVERY_GRPC: Duration = Duration::from_secs(5 * 60 + 10);
 /// As client-go's transports (`PingTimeout`).
 pub const ANSWER: Duration = Duration::from_secs(15);
 
@@ -20,13 +23,13 @@ pub fn on_tcp(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
-/// Pings now and then, and resolves when an answer is overdue or the connection has ended.
-pub async fn until_silent(ping_pong: Option<PingPong>) {
+/// Pings every so often, and resolves when an answer is overdue or the connection has ended.
+pub async fn until_silent(ping_pong: Option<PingPong>, every: Duration) {
     let Some(mut ping_pong) = ping_pong else {
         return std::future::pending().await;
     };
     loop {
-        sleep(EVERY).await;
+        sleep(every).await;
         if !is_answered(&mut ping_pong).await {
             return;
         }

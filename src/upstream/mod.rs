@@ -18,6 +18,8 @@ pub mod keepalive;
 mod pool;
 mod resolver;
 mod server;
+mod slot;
+mod transport;
 mod trust;
 mod upgrade;
 
@@ -25,7 +27,9 @@ pub use endpoint::{Endpoint, Host, InvalidEndpoint, Scheme};
 pub use error::UpstreamError;
 pub use exchange::{Head, Receiver, Sender};
 pub use resolver::{Resolved, Resolver, Unresolved};
-pub use server::{InvalidUpstream, Network, Trust, Upstream, UpstreamSpec, Worker};
+pub use server::{InvalidUpstream, Network, Speaks, Trust, Upstream, UpstreamSpec, Worker};
+pub use transport::{InvalidProxy, Konnectivity, KonnectivityIdentity, KonnectivityMode, Proxy, Route};
+pub use trust::SystemRoots;
 pub use upgrade::{Upgrade, Upgraded};
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use super::UpstreamError;
 use super::connection::{self, Ended};
 use super::dial::{Protocol, Target};
 use super::h1;
+use super::slot::Slot;
+use super::{UpstreamError, Worker};
 
 /// A connection without streams is closed after this: kube-apiserver closes idle ones after 90 s, and the side
 /// that closes first never finds a connection closed that it was just about to use.
@@ -37,6 +38,7 @@ pub(super) struct Pool(Arc<Shared>);
 
 pub(super) struct Shared {
     pub(super) target: Arc<Target>,
+    pub(super) worker: Worker,
     state: Mutex<State>,
 }
 
@@ -76,17 +78,11 @@ pub(super) enum Lease {
     H1 { connection: h1::Connection, slot: Slot },
 }
 
-/// Gives its place back when dropped.
-pub(super) struct Slot {
-    shared: Arc<Shared>,
-    /// The HTTP/2 connection, and where it will say why it ended; HTTP/1 ones have no more than one place.
-    h2: Option<(u64, Ended)>,
-}
-
 impl Pool {
-    pub(super) fn new(target: Arc<Target>) -> Self {
+    pub(super) fn new(target: Arc<Target>, worker: Worker) -> Self {
         Self(Arc::new(Shared {
             target,
+            worker,
             state: Mutex::new(State {
                 h2: Vec::new(),
                 idle_h1: Vec::new(),
@@ -152,8 +148,7 @@ impl Shared {
                 index += 1;
             } else if connection.is_alive() {
                 connection.in_use += 1;
-                let slot =
-                    Slot { shared: Arc::clone(self), h2: Some((connection.id, connection.ended.clone())) };
+                let slot = Slot::new(self, Some((connection.id, connection.ended.clone())));
                 return Some(Lease::H2 { send: connection.send.clone(), slot });
             } else {
                 state.h2.remove(index);
@@ -161,7 +156,7 @@ impl Shared {
         }
         while let Some((_, connection)) = state.idle_h1.pop() {
             if connection.is_ready() {
-                let slot = Slot { shared: Arc::clone(self), h2: None };
+                let slot = Slot::new(self, None);
                 return Some(Lease::H1 { connection, slot });
             }
             state.open_h1 -= 1;
@@ -272,7 +267,8 @@ impl Shared {
         });
     }
 
-    fn release(self: &Arc<Self>, h2: Option<u64>) {
+    /// A place on a connection is free again.
+    pub(super) fn release(self: &Arc<Self>, h2: Option<u64>) {
         let deliveries = {
             let mut state = self.state.lock();
             match h2 {
@@ -290,7 +286,7 @@ impl Shared {
     }
 
     /// Keeps an HTTP/1 connection for the next request.
-    fn keep(self: &Arc<Self>, connection: h1::Connection) {
+    pub(super) fn keep(self: &Arc<Self>, connection: h1::Connection) {
         let deliveries = {
             let mut state = self.state.lock();
             state.open_h1 += 1;
@@ -353,34 +349,6 @@ impl H2 {
 /// server that allows none for now is asked, and refuses.
 fn streams(send: &SendRequest<Bytes>) -> usize {
     send.current_max_send_streams().clamp(1, MAX_STREAMS)
-}
-
-impl Slot {
-    /// Where to, for messages.
-    pub(super) fn authority(&self) -> &str {
-        self.shared.target.authority()
-    }
-
-    /// What an error of an HTTP/2 stream means.
-    pub(super) fn h2_error(&self, error: &h2::Error) -> UpstreamError {
-        match &self.h2 {
-            Some((_, ended)) => ended.explain(self.authority(), error),
-            None => UpstreamError::h2(self.authority(), error),
-        }
-    }
-
-    /// Keeps an HTTP/1 connection that is ready for another request.
-    pub(super) fn keep(self, connection: h1::Connection) {
-        let shared = Arc::clone(&self.shared);
-        drop(self);
-        shared.keep(connection);
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.shared.release(self.h2.as_ref().map(|(id, _)| *id));
-    }
 }
 
 fn deliver(deliveries: Deliveries) {

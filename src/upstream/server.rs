@@ -6,13 +6,15 @@ use http::Request;
 use rustls::pki_types::{CertificateDer, ServerName};
 use thiserror::Error;
 
+use crate::telemetry::Tunnels;
 use crate::tls::Identity;
 
-use super::addresses::Addresses;
 use super::dial::Target;
 use super::exchange::{Receiver, Sender, start};
 use super::pool::Pool;
-use super::{Endpoint, Host, Resolver, UpstreamError, trust};
+use super::transport::{Route, Way};
+use super::trust::SystemRoots;
+use super::{Endpoint, Resolver, UpstreamError, trust};
 
 /// What is needed to reach a server and to know that it is the right one.
 #[derive(Debug, Clone)]
@@ -23,13 +25,30 @@ pub struct UpstreamSpec {
     pub trust: Trust,
     /// What to show in the TLS handshake.
     pub identity: Option<Identity>,
+    /// What its certificate says, and what it is told to be asked for (SNI), where that is not the endpoint's host.
+    pub server_name: Option<ServerName<'static>>,
+    /// The way there.
+    pub route: Route,
+    /// What is spoken with it.
+    pub speaks: Speaks,
+}
+
+/// What is spoken with a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/2 or HTTP/1.1, as it likes best; HTTP/1.1 in the clear.
+    Http,
+    /// HTTP/2 and nothing else, in the clear too (RFC 9113 section 3.3).
+    Grpc,
 }
 
 /// By whose word a server's certificate is taken for true.
 #[derive(Debug, Clone)]
 pub enum Trust {
-    /// These authorities, and the endpoint's host in the certificate.
+    /// These authorities, and the server's name in the certificate.
     Roots(Vec<CertificateDer<'static>>),
+    /// These authorities or those that this machine trusts, and the server's name in the certificate.
+    RootsOrSystem(Vec<CertificateDer<'static>>),
     /// Nobody checks: the cluster's Secret has no CA.
     Unverified,
 }
@@ -39,10 +58,14 @@ pub enum Trust {
 pub struct Network {
     /// How many workers there are: each has connections of its own.
     pub workers: usize,
-    /// For TCP and TLS together.
+    /// For everything that a connection takes: a proxy's part, TCP and TLS together.
     pub connect_timeout: Duration,
     /// For endpoints by name.
     pub resolver: Resolver,
+    /// Whom this machine trusts.
+    pub system: SystemRoots,
+    /// Counts the connections that are led to their servers by something else.
+    pub tunnels: Tunnels,
 }
 
 impl fmt::Debug for Network {
@@ -83,17 +106,15 @@ pub enum InvalidUpstream {
 impl Upstream {
     /// Compiles what is needed to reach a server, so that a request only looks it up.
     pub fn new(spec: UpstreamSpec, network: &Network) -> Result<Self, InvalidUpstream> {
-        let server_name = match spec.endpoint.host() {
-            Host::Address(address) => ServerName::from(*address),
-            Host::Name(name) => {
-                ServerName::try_from(name.clone()).map_err(|_| InvalidUpstream::ServerName(name.clone()))?
-            }
+        let server_name = match &spec.server_name {
+            Some(name) => name.clone(),
+            None => spec.endpoint.host().server_name()?,
         };
         let target = Target {
-            tls: trust::client_config(&spec)?,
+            tls: trust::client_config(&spec, network)?,
             http1: OnceLock::new(),
             server_name,
-            addresses: Addresses::of(&spec.endpoint, &network.resolver),
+            way: Way::new(&spec, network)?,
             connect_timeout: network.connect_timeout,
             spec,
         };
@@ -104,6 +125,11 @@ impl Upstream {
     /// Where it is.
     pub fn endpoint(&self) -> &Endpoint {
         &self.target.spec.endpoint
+    }
+
+    /// Whether it is reached without anybody in between.
+    pub fn is_direct(&self) -> bool {
+        matches!(self.target.spec.route, Route::Direct)
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -134,7 +160,7 @@ impl Upstream {
         let Some(pool) = self.pools.get(worker.0) else {
             return Err(UpstreamError::Busy { address: self.endpoint().authority().to_owned() });
         };
-        let lease = pool.get_or_init(|| Pool::new(Arc::clone(&self.target))).acquire().await?;
+        let lease = pool.get_or_init(|| Pool::new(Arc::clone(&self.target), worker)).acquire().await?;
         start(lease, request, end)
     }
 }

@@ -7,31 +7,35 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use http::{Request, Response, StatusCode};
+use prometheus::Registry;
 use rcgen::generate_simple_self_signed;
-use rustls::ServerConfig;
 use rustls::crypto::ring;
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
 
+use crate::telemetry::Tunnels;
 use crate::tls::Identity;
 
 use super::*;
 
-const WORKER: Worker = Worker(0);
+pub(super) const WORKER: Worker = Worker(0);
 
 /// A server that answers every request, and counts.
-struct Server {
-    url: String,
-    certificate: rustls::pki_types::CertificateDer<'static>,
+pub(super) struct Server {
+    pub(super) url: String,
+    pub(super) certificate: rustls::pki_types::CertificateDer<'static>,
+    /// How many handshakes took up an earlier session.
+    pub(super) resumed: Arc<AtomicUsize>,
     accepted: Arc<AtomicUsize>,
     live: Arc<AtomicUsize>,
 }
 
 impl Server {
     /// `streams`: how many it allows on one connection; none for one that speaks HTTP/1.1 only.
-    async fn start(streams: Option<u32>) -> Self {
+    pub(super) async fn start(streams: Option<u32>) -> Self {
         let made = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let identity =
             Identity::from_pem(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes())
@@ -48,14 +52,18 @@ impl Server {
         let url = format!("https://{}", listener.local_addr().unwrap());
         let accepted = Arc::new(AtomicUsize::new(0));
         let live = Arc::new(AtomicUsize::new(0));
-        let (counted, living) = (Arc::clone(&accepted), Arc::clone(&live));
+        let resumed = Arc::new(AtomicUsize::new(0));
+        let (counted, living, resuming) = (Arc::clone(&accepted), Arc::clone(&live), Arc::clone(&resumed));
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 counted.fetch_add(1, Ordering::SeqCst);
-                let (tls, living) = (tls.clone(), Arc::clone(&living));
+                let (tls, living, resuming) = (tls.clone(), Arc::clone(&living), Arc::clone(&resuming));
                 tokio::spawn(async move {
                     let Ok(stream) = tls.accept(stream).await else { return };
+                    if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                        resuming.fetch_add(1, Ordering::SeqCst);
+                    }
                     living.fetch_add(1, Ordering::SeqCst);
                     match streams {
                         Some(streams) => serve_h2(stream, streams).await,
@@ -65,14 +73,20 @@ impl Server {
                 });
             }
         });
-        Self { url, certificate: identity.chain()[0].clone(), accepted, live }
+        Self { url, certificate: identity.chain()[0].clone(), resumed, accepted, live }
     }
 
     fn upstream(&self) -> Upstream {
-        upstream(&self.url, Trust::Roots(vec![self.certificate.clone()]))
+        self.by(Route::Direct, &network())
     }
 
-    fn accepted(&self) -> usize {
+    /// As it is reached by some way.
+    pub(super) fn by(&self, route: Route, network: &Network) -> Upstream {
+        let trust = Trust::Roots(vec![self.certificate.clone()]);
+        Upstream::new(spec(&self.url, trust, route), network).unwrap()
+    }
+
+    pub(super) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 }
@@ -102,17 +116,26 @@ async fn serve_h1(mut stream: tokio_rustls::server::TlsStream<TcpStream>) {
     }
 }
 
-fn upstream(url: &str, trust: Trust) -> Upstream {
-    let network = Network {
+pub(super) fn network() -> Network {
+    Network {
         workers: 2,
         connect_timeout: Duration::from_secs(5),
         resolver: Resolver::new(Handle::current()),
-    };
-    let spec = UpstreamSpec { endpoint: Endpoint::parse(url).unwrap(), trust, identity: None };
-    Upstream::new(spec, &network).unwrap()
+        system: SystemRoots::default(),
+        tunnels: Tunnels::new(&Registry::new()).unwrap(),
+    }
 }
 
-async fn get(upstream: &Upstream, worker: Worker, path: &str) -> Result<Receiver, UpstreamError> {
+pub(super) fn spec(url: &str, trust: Trust, route: Route) -> UpstreamSpec {
+    let endpoint = Endpoint::parse(url).unwrap();
+    UpstreamSpec { endpoint, trust, identity: None, server_name: None, route, speaks: Speaks::Http }
+}
+
+fn upstream(url: &str, trust: Trust) -> Upstream {
+    Upstream::new(spec(url, trust, Route::Direct), &network()).unwrap()
+}
+
+pub(super) async fn get(upstream: &Upstream, worker: Worker, path: &str) -> Result<Receiver, UpstreamError> {
     let uri = format!("https://{}{path}", upstream.endpoint().authority());
     let request = Request::get(uri).body(()).unwrap();
     let (_, mut receiver) = upstream.exchange(worker, request, true).await?;

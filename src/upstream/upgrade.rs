@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::dial::{Io, Offer};
 use super::exchange::Receiver;
 use super::h1::{self, Connection, RequestBody};
-use super::{Upstream, UpstreamError};
+use super::{Upstream, UpstreamError, Worker};
 
 /// What a server answers to a request that wants to leave HTTP (RFC 9110 section 7.8).
 pub enum Upgrade {
@@ -32,9 +32,14 @@ impl Upstream {
     /// else is ever sent on that. The header is to hold `Connection: upgrade` and `Upgrade`.
     ///
     /// Never repeated: a command may have been run.
-    pub async fn upgrade(&self, request: Request<()>, body: Bytes) -> Result<Upgrade, UpstreamError> {
+    pub async fn upgrade(
+        &self,
+        worker: Worker,
+        request: Request<()>,
+        body: Bytes,
+    ) -> Result<Upgrade, UpstreamError> {
         let target = self.target();
-        let (io, _) = target.dial(Offer::Http1).await?;
+        let (io, _) = target.dial(worker, Offer::Http1).await?;
         let mut connection = Connection::open_upgradable(io, target.authority()).await?;
         let broken = |error: &hyper::Error| UpstreamError::h1(target.authority(), error);
         let mut request =

@@ -88,7 +88,8 @@ async fn switch(
     whole: &Bytes,
     body: &mut Body,
 ) -> Result<Result<Upgrade, UpstreamError>, Gone> {
-    let mut upgrade = pin!(grant.upstream.upgrade(authorized(&plan.request, grant), whole.clone()));
+    let mut upgrade =
+        pin!(grant.upstream.upgrade(plan.worker, authorized(&plan.request, grant), whole.clone()));
     let deadline = async {
         match plan.long_running {
             true => std::future::pending().await,

@@ -56,6 +56,8 @@ pub enum Reloaded {
     ClientCa,
     /// The hub's ConfigMap.
     Authentication,
+    /// `--proxy-ca-cert`, `--proxy-cert`, `--proxy-key`.
+    Konnectivity,
 }
 
 /// Those of the Go gateway, in seconds.
@@ -230,6 +232,7 @@ impl Reloaded {
             Self::ServingCertificate => "serving_certificate",
             Self::ClientCa => "client_ca",
             Self::Authentication => "authentication",
+            Self::Konnectivity => "konnectivity",
         }
     }
 }

@@ -1,0 +1,189 @@
+use std::io::{self, IoSlice, Read};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use futures::task::noop_waker_ref;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
+
+use crate::telemetry::OpenTunnel;
+
+use super::konnectivity::Tunnel;
+
+/// A byte stream that leads to a server.
+pub(in crate::upstream) struct Conduit {
+    hop: Hop,
+    /// None where we go ourselves.
+    through: Option<Through>,
+}
+
+/// What carries the bytes as far as we can see.
+pub(super) enum Hop {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    /// To a proxy.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Through Konnectivity.
+    Tunnel(Tunnel),
+}
+
+struct Through {
+    /// What came together with a proxy's answer.
+    early: Bytes,
+    /// Counts the tunnel.
+    _open: Option<OpenTunnel>,
+}
+
+impl Conduit {
+    pub(super) fn direct(stream: TcpStream) -> Self {
+        Self { hop: Hop::Tcp(stream), through: None }
+    }
+
+    pub(super) fn unix(stream: UnixStream) -> Self {
+        Self { hop: Hop::Unix(stream), through: None }
+    }
+
+    /// Through a proxy that says that it leads there, and what it said after that.
+    pub(super) fn through(hop: Hop, early: Bytes, open: OpenTunnel) -> Self {
+        Self { hop, through: Some(Through { early, _open: Some(open) }) }
+    }
+
+    /// Through Konnectivity, which counts its tunnels itself.
+    pub(super) fn tunnel(tunnel: Tunnel) -> Self {
+        Self { hop: Hop::Tunnel(tunnel), through: None }
+    }
+
+    fn early(&mut self) -> Option<&mut Bytes> {
+        self.through.as_mut().map(|through| &mut through.early).filter(|early| !early.is_empty())
+    }
+
+    /// What is there to be read now, for somebody who cannot wait.
+    pub(in crate::upstream) fn now(&mut self) -> Now<'_> {
+        Now(self)
+    }
+}
+
+/// Reads what is there already.
+pub(in crate::upstream) struct Now<'a>(&'a mut Conduit);
+
+impl Read for Now<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0.early().is_none() {
+            // The event loop may not know yet that there is something to read; the socket does.
+            match &self.0.hop {
+                Hop::Tcp(stream) => {
+                    return std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?).read(buffer);
+                }
+                Hop::Unix(stream) => {
+                    let socket = stream.as_fd().try_clone_to_owned()?;
+                    return std::os::unix::net::UnixStream::from(socket).read(buffer);
+                }
+                Hop::Tls(_) | Hop::Tunnel(_) => {}
+            }
+        }
+        let mut buffer = ReadBuf::new(buffer);
+        let mut context = Context::from_waker(noop_waker_ref());
+        match Pin::new(&mut *self.0).poll_read(&mut context, &mut buffer) {
+            Poll::Ready(result) => result.map(|()| buffer.filled().len()),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl AsyncRead for Conduit {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some(early) = this.early() else {
+            return Pin::new(&mut this.hop).poll_read(context, buffer);
+        };
+        let size = early.len().min(buffer.remaining());
+        buffer.put_slice(&early[..size]);
+        early.advance(size);
+        if early.is_empty() {
+            // What it was cut from is larger.
+            *early = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Conduit {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().hop).poll_write(context, data)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().hop).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().hop).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().hop).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.hop.is_write_vectored()
+    }
+}
+
+/// Calls a method of whatever carries the bytes.
+macro_rules! carried {
+    ($hop:expr, $stream:ident => $call:expr) => {
+        match $hop {
+            Hop::Tcp($stream) => $call,
+            Hop::Unix($stream) => $call,
+            Hop::Tls($stream) => $call,
+            Hop::Tunnel($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Hop {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        carried!(self.get_mut(), stream => Pin::new(stream).poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Hop {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        carried!(self.get_mut(), stream => Pin::new(stream).poll_write(context, data))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        carried!(self.get_mut(), stream => Pin::new(stream).poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        carried!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(context))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        carried!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(context, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        carried!(self, stream => stream.is_write_vectored())
+    }
+}
