@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -30,7 +30,13 @@ struct State {
 impl Relay {
     /// Listens on a free port of 127.0.0.1 and passes every connection on to `target`.
     pub fn start(target: SocketAddr) -> Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), target)
+    }
+
+    /// [`Relay::start`] on an address that the caller chooses; any of 127.0.0.0/8 is this machine's own.
+    pub fn start_at(address: SocketAddr, target: SocketAddr) -> Result<Self> {
+        let listener =
+            std::net::TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());
