@@ -25,6 +25,7 @@ mod penetration;
 mod rotation;
 mod secrecy;
 mod silence;
+mod streams;
 mod through;
 mod upgrades;
 mod watches;
