@@ -3,10 +3,11 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use e2e::lab::{
-    ControlPlane, Gateway, Kubectl, Kubelet, Login, Node, Registration, rule, shared, shared_gateway, user,
+    ControlPlane, Kubectl, Kubelet, Login, Node, Registration, rule, shared, shared_gateway, until, user,
 };
 use tokio::sync::OnceCell;
 
@@ -26,7 +27,7 @@ pub(super) struct Place {
     pub(super) kubelet: Kubelet,
 }
 
-/// The place of this test process, behind the shared gateway as cluster `streams`.
+/// The place of this test process; started once, by whoever asks first.
 pub(super) async fn place() -> &'static Place {
     static PLACE: OnceCell<Result<Place, String>> = OnceCell::const_new();
     let place = PLACE.get_or_init(|| async { start().await.map_err(|error| format!("{error:#}")) });
@@ -46,11 +47,6 @@ async fn start() -> Result<Place> {
 }
 
 impl Place {
-    /// The folder in which a pod's commands run.
-    pub(super) fn work_folder(&self, pod: &str) -> &PathBuf {
-        if pod == KWOK { self.node.work_folder() } else { self.kubelet.work_folder() }
-    }
-
     /// How the member is registered under another name.
     pub(super) fn registered(&self, namespace: &str, name: &str) -> Result<Registration> {
         Ok(Registration::member(namespace, &self.member)?.named(name))
@@ -73,13 +69,22 @@ impl Place {
     }
 }
 
-/// The shared gateway, and kubectl through the shared hub and it as a user who may open streams.
-pub(super) async fn behind_the_hub() -> Result<(&'static Gateway, Kubectl)> {
+/// kubectl through the shared hub and gateway to a cluster, as a user who may open streams.
+pub(super) async fn aimed(cluster: &str) -> Result<Kubectl> {
     let hub = shared().await.hub();
     static GRANTED: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
     let granted = GRANTED.get_or_init(|| async { grant(hub).await.map_err(|error| format!("{error:#}")) });
     let kubeconfig = granted.await.clone().map_err(anyhow::Error::msg)?;
-    Ok((shared_gateway().await, Kubectl::new(kubeconfig)))
+    shared_gateway().await;
+    Ok(Kubectl::new(kubeconfig).server(&hub.proxy_url(cluster)))
+}
+
+/// Registers a cluster behind the shared gateway and waits until it is served.
+pub(super) async fn register(cluster: &Registration) -> Result<()> {
+    let kubectl = aimed(&cluster.name).await?;
+    cluster.apply(&shared().await.hub().admin_client().await?).await?;
+    until("the cluster", Duration::from_secs(30), || kubectl.ok(&["get", "--raw", "/readyz"])).await?;
+    Ok(())
 }
 
 /// The user and their rights on a hub; gives their kubeconfig.
