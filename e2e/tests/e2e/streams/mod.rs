@@ -7,4 +7,5 @@
 
 mod kinds;
 mod kubectl;
+mod many;
 mod place;
