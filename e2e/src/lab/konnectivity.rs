@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::binaries::{self, KONNECTIVITY};
 use super::leash::leash;
-use super::pki::{Authority, write_file};
+use super::pki::{Authority, Identity, write_file};
 use super::ports::free_port;
 use super::process::{Process, Program};
 use crate::relay::Relay;
@@ -118,6 +118,14 @@ impl Konnectivity {
             ]),
         }
         flags
+    }
+
+    /// Where the server listens for mutual TLS, its authority, and a client's certificate.
+    pub fn tls_frontend(&self) -> Result<(SocketAddr, String, Identity)> {
+        ensure!(self.frontend == Frontend::MutualTls, "it listens on a Unix socket");
+        let read = |name: &str| std::fs::read_to_string(self.folder.join(name));
+        let identity = Identity { cert: read("client.crt")?, key: read("client.key")? };
+        Ok((([127, 0, 0, 1], self.ports.server).into(), read("ca.crt")?, identity))
     }
 
     /// The server, to kill or pause it.

@@ -7,5 +7,6 @@
 
 mod kinds;
 mod kubectl;
+mod lab;
 mod many;
 mod place;
