@@ -2,18 +2,15 @@
 //! which have to be alive after ten minutes.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::lab::binaries::{STREAMS, program_async};
-use e2e::lab::{
-    Burners, ControlPlane, Gateway, Kubeconfig, Login, Process, Program, SHARED_NAMESPACE, leash::leash,
-    shared, until,
-};
+use e2e::lab::{Burners, Login, Process, Program, SHARED_NAMESPACE, leash::leash, shared, until};
 use serde::Deserialize;
 
-use super::place::{NAMESPACE, STAND_IN, USER, aimed, place, register};
+use super::place::{NAMESPACE, STAND_IN, USER, aimed, place, register, straight_to};
 use crate::through::own_gateway;
 
 /// What the Go program reports; see its `report`.
@@ -82,7 +79,7 @@ async fn idle(name: &str, count: usize, idle: Duration) -> Result<()> {
     let gateway = own_gateway(name, &[]).await;
     let hub = shared().await.hub();
     place.registered(name, "streams")?.apply(&hub.admin_client().await?).await?;
-    let kubeconfig = straight_to(&gateway, hub)?;
+    let kubeconfig = straight_to(&gateway, hub, "streams")?;
     // What the first sessions need once is not theirs alone.
     let warm = start(name, &kubeconfig, &["execs", "--count=20", "--parallel=10"]).await?;
     let report = finish(&warm, Duration::from_secs(60)).await?;
@@ -122,15 +119,6 @@ async fn idle(name: &str, count: usize, idle: Duration) -> Result<()> {
         Ok(())
     })
     .await
-}
-
-/// A kubeconfig for a gateway itself, without the hub: as an admin of the hub, by certificate.
-fn straight_to(gateway: &Gateway, hub: &ControlPlane) -> Result<PathBuf> {
-    let path = gateway.folder().join("straight.kubeconfig");
-    let url = gateway.url() + &crate::through::path("streams", "");
-    let login = Login::Certificate(hub.admin());
-    Kubeconfig::new().context("gateway", &url, gateway.ca_pem(), &login).write(&path)?;
-    Ok(path)
 }
 
 async fn start(name: &str, kubeconfig: &Path, flags: &[&str]) -> Result<Process> {

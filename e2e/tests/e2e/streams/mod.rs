@@ -10,3 +10,4 @@ mod kubectl;
 mod lab;
 mod many;
 mod place;
+mod refusals;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use e2e::lab::{
-    ControlPlane, Kubectl, Kubelet, Login, Node, Registration, rule, shared, shared_gateway, until, user,
+    ControlPlane, Gateway, Kubeconfig, Kubectl, Kubelet, Login, Node, Registration, rule, shared,
+    shared_gateway, until, user,
 };
 use tokio::sync::OnceCell;
 
@@ -93,6 +94,15 @@ pub(super) async fn grant(hub: &ControlPlane) -> Result<PathBuf> {
     let proxy = rule("cluster.core.oam.dev", "clustergateways/proxy", verbs);
     hub.grant(USER, user(USER), vec![proxy]).await?;
     hub.write_kubeconfig(USER, &Login::Certificate(hub.issue(USER, &[])?))
+}
+
+/// A kubeconfig for a gateway itself, without the hub: as an admin of the hub, by certificate.
+pub(super) fn straight_to(gateway: &Gateway, hub: &ControlPlane, cluster: &str) -> Result<PathBuf> {
+    let path = gateway.folder().join("straight.kubeconfig");
+    let url = gateway.url() + &crate::through::path(cluster, "");
+    let login = Login::Certificate(hub.admin());
+    Kubeconfig::new().context("gateway", &url, gateway.ca_pem(), &login).write(&path)?;
+    Ok(path)
 }
 
 /// A server that sends back what it gets, until the process ends.
