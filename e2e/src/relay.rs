@@ -1,5 +1,6 @@
 //! A TCP relay between two parties of a test, whose connections can be cut: both sides then see a reset, as when a
-//! firewall or a failing machine ends a connection without a word.
+//! failing machine is back and knows nothing of a connection. Or they can be frozen: neither side hears of the other
+//! again, as behind a firewall that has forgotten a connection.
 //!
 //! It runs on a thread and runtime of its own and ends when dropped.
 
@@ -23,8 +24,14 @@ pub struct Relay {
 #[derive(Default)]
 struct State {
     accepted: AtomicU64,
-    /// One for each connection that is relayed; sending on it cuts it.
-    live: Mutex<Vec<oneshot::Sender<()>>>,
+    /// One for each connection that is relayed; sending on it ends that.
+    live: Mutex<Vec<oneshot::Sender<Fate>>>,
+}
+
+/// What is to become of a connection.
+enum Fate {
+    Cut,
+    Frozen,
 }
 
 impl Relay {
@@ -62,9 +69,19 @@ impl Relay {
 
     /// Cuts every connection that is open now and says how many those were.
     pub fn cut(&self) -> usize {
+        self.end(|| Fate::Cut)
+    }
+
+    /// Passes nothing on any more on connections that are open now, and closes none of them; says how many those
+    /// were. New ones are relayed.
+    pub fn freeze(&self) -> usize {
+        self.end(|| Fate::Frozen)
+    }
+
+    fn end(&self, fate: impl Fn() -> Fate) -> usize {
         let mut live = self.state.live();
         // One whose connection has ended meanwhile has no receiver any more.
-        live.drain(..).filter_map(|cut| cut.send(()).ok()).count()
+        live.drain(..).filter_map(|connection| connection.send(fate()).ok()).count()
     }
 
     /// How many connections it has accepted.
@@ -72,7 +89,7 @@ impl Relay {
         self.state.accepted.load(Ordering::Relaxed)
     }
 
-    /// How many connections are open.
+    /// How many connections are open and pass something on.
     pub fn live(&self) -> usize {
         self.state.live().iter().filter(|cut| !cut.is_closed()).count()
     }
@@ -89,7 +106,7 @@ impl Drop for Relay {
 }
 
 impl State {
-    fn live(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Sender<()>>> {
+    fn live(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Sender<Fate>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -101,28 +118,30 @@ async fn accept(listener: std::net::TcpListener, target: SocketAddr, state: Arc<
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                let (cut, is_cut) = oneshot::channel();
+                let (end, fate) = oneshot::channel();
                 let mut live = state.live();
                 live.retain(|cut| !cut.is_closed());
-                live.push(cut);
+                live.push(end);
                 drop(live);
                 state.accepted.fetch_add(1, Ordering::Relaxed);
-                connections.spawn(relay(client, target, is_cut));
+                connections.spawn(relay(client, target, fate));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn relay(mut client: TcpStream, target: SocketAddr, is_cut: oneshot::Receiver<()>) {
+async fn relay(mut client: TcpStream, target: SocketAddr, fate: oneshot::Receiver<Fate>) {
     // A target that does not listen is a connection that ends, as it would be without us.
     let Ok(mut server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     tokio::select! {
-        Ok(()) = is_cut => {
+        Ok(fate) = fate => match fate {
             // With nothing to linger for, closing sends a reset.
-            let _ = (client.set_zero_linger(), server.set_zero_linger());
-        }
+            Fate::Cut => drop((client.set_zero_linger(), server.set_zero_linger())),
+            // Until the relay ends.
+            Fate::Frozen => std::future::pending().await,
+        },
         _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
     }
 }

@@ -11,6 +11,7 @@ mod drain;
 mod echo;
 mod exposure;
 mod flags;
+mod hostile;
 mod identity;
 mod idle;
 mod in_cluster;
