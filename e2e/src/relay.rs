@@ -167,4 +167,22 @@ mod tests {
         assert_eq!(server.read(&mut bytes).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
         assert_eq!((relay.live(), relay.cut()), (0, 0));
     }
+
+    #[tokio::test]
+    async fn a_frozen_connection_passes_nothing_and_is_not_closed_while_new_ones_are_relayed() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let relay = Relay::start(listener.local_addr().unwrap()).unwrap();
+        let mut frozen = TcpStream::connect(relay.address()).await.unwrap();
+        let (mut behind, _) = listener.accept().await.unwrap();
+        behind.write_all(b"a").await.unwrap();
+        assert_eq!(frozen.read_u8().await.unwrap(), b'a');
+        assert_eq!((relay.freeze(), relay.live()), (1, 0));
+        behind.write_all(b"b").await.unwrap();
+        let mut fresh = TcpStream::connect(relay.address()).await.unwrap();
+        let (mut answering, _) = listener.accept().await.unwrap();
+        answering.write_all(b"c").await.unwrap();
+        assert_eq!(fresh.read_u8().await.unwrap(), b'c');
+        // The new connection's byte has overtaken the old one's, which never comes; nor does an end.
+        assert_eq!(frozen.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
 }

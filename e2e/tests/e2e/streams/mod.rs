@@ -8,6 +8,7 @@
 mod kinds;
 mod kubectl;
 mod lab;
+mod lifecycle;
 mod many;
 mod place;
 mod refusals;
