@@ -21,6 +21,8 @@ use super::process::{Process, Program};
 use crate::relay::Relay;
 
 const READY: Duration = Duration::from_secs(60);
+/// How a good answer to [`get`] begins.
+const OK: &str = "HTTP/1.0 200 ";
 /// Where the agent thinks that every cluster listens.
 const PORT: u16 = 443;
 
@@ -151,7 +153,7 @@ impl Konnectivity {
 
     /// A number of the agent's metrics, summed over its labels; 0 when it is not there.
     pub async fn agent_metric(&self, name: &str) -> Result<f64> {
-        metric(self.ports.agent_admin, name).await
+        metric(self.ports.agent_health, name).await
     }
 
     fn socket(&self) -> PathBuf {
@@ -260,7 +262,7 @@ async fn wait_healthy(process: &Process, port: u16, path: &str) -> Result<()> {
     process
         .wait_ready(READY, || async {
             let answer = get(port, path).await?;
-            ensure!(answer.starts_with("HTTP/1.0 200 "), "{path}: {answer}");
+            ensure!(answer.starts_with(OK), "{path}: {answer}");
             Ok(())
         })
         .await
@@ -268,6 +270,7 @@ async fn wait_healthy(process: &Process, port: u16, path: &str) -> Result<()> {
 
 async fn metric(port: u16, name: &str) -> Result<f64> {
     let text = get(port, "/metrics").await?;
+    ensure!(text.starts_with(OK), "/metrics: {text}");
     let samples = text.lines().filter(|line| {
         line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
     });

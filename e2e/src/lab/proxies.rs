@@ -2,7 +2,6 @@
 //! (`e2e/servers/proxies`), which tell of every connection.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -74,11 +73,9 @@ impl ForwardProxy {
         format!("{}://lab%20user:wrong@localhost:{}", self.scheme(), self.port)
     }
 
-    /// The authority of its serving certificate, for [`ProxyKind::ConnectTls`], in a file.
-    pub fn ca_file(&self) -> Result<PathBuf> {
-        let path = self.process.program().folder.join("ca.crt");
-        super::pki::write_file(&path, self.authority.pem())?;
-        Ok(path)
+    /// The authority of its serving certificate, for [`ProxyKind::ConnectTls`]: a Secret's `proxy-ca.crt`.
+    pub fn ca_pem(&self) -> &str {
+        self.authority.pem()
     }
 
     /// Where it listens on 127.0.0.1.

@@ -156,10 +156,13 @@ impl<'a> Way<'a> {
 
     /// A log that is followed, with a line each second for so long.
     pub(super) async fn logs(&self, duration: Duration) -> Result<()> {
-        let logs = self.start("logs", &["logs", "--follow", KWOK]).await?;
+        let seconds = duration.as_secs();
+        let logs = self.start(&format!("logs-{seconds}"), &["logs", "--follow", KWOK]).await?;
         let mut expected = Vec::new();
-        for second in 0..=duration.as_secs() {
-            let line = format!("{} writes line {second}", self.name);
+        let mut pace = tokio::time::interval(Duration::from_secs(1));
+        for second in 0..=seconds {
+            pace.tick().await;
+            let line = format!("{} writes line {second} of {seconds}", self.name);
             self.place.node.log(&line)?;
             expected.push(line.clone());
             until_every(Duration::from_secs(1), &line, SOON, || async {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use e2e::client::HttpsClient;
 use e2e::lab::konnectivity::{Frontend, Mode};
 use e2e::lab::{ForwardProxy, Konnectivity, ProxyKind, until};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::place::place;
 
@@ -27,7 +29,7 @@ async fn forward_proxies_know_names_ask_for_a_password_and_tell_of_connections()
         assert!(output.success() && output.stdout == "ok", "{kind:?}: {output:?}");
         assert_eq!((proxy.dialed(&target), proxy.refused()), (1, 0), "{kind:?}");
         until("the connection's end", SOON, || async {
-            anyhow::ensure!(proxy.live(&target) == 0, "{} are open", proxy.live(&target));
+            ensure!(proxy.live(&target) == 0, "{} are open", proxy.live(&target));
             Ok(())
         })
         .await
@@ -46,15 +48,24 @@ async fn konnectivity_leads_to_port_443_of_a_name_that_only_its_agent_knows() {
     let (address, authority, identity) = konnectivity.tls_frontend().unwrap();
     let client = HttpsClient::new(address, "localhost", &authority, Some(&identity)).unwrap();
     let request = "CONNECT streams-by-name:443 HTTP/1.1\r\nHost: streams-by-name:443\r\n\r\n";
-    let answer = client.raw(request.as_bytes(), Duration::from_secs(2)).await.unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    let mut tunnel = client.tls(&["http/1.1"]).await.unwrap();
+    tunnel.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 13];
+    tunnel.read_exact(&mut answer).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 200 ");
     let relay = konnectivity.to_cluster("streams-by-name").unwrap();
+    let open = async |number: usize| {
+        until("as many connections as tunnels", SOON, || async {
+            let own = "konnectivity_network_proxy_agent_open_endpoint_connections";
+            let (agent, relay) = (konnectivity.agent_metric(own).await?, relay.live());
+            ensure!(agent == number as f64 && relay == number, "{agent} and {relay}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    };
+    open(1).await;
+    drop(tunnel);
+    open(0).await;
     assert_eq!(relay.accepted(), 1);
-    until("nothing to be open", SOON, || async {
-        let open = konnectivity.agent_metric("konnectivity_network_proxy_agent_open_endpoint_connections");
-        anyhow::ensure!(open.await? == 0.0 && relay.live() == 0, "something is");
-        Ok(())
-    })
-    .await
-    .unwrap();
 }

@@ -6,9 +6,11 @@
 //! ([`e2e::lab::Kubelet`]), for exit codes, terminals, cp and attach with stdin.
 
 mod kinds;
+mod konnectivity;
 mod kubectl;
 mod lab;
 mod lifecycle;
 mod many;
 mod place;
 mod refusals;
+mod transports;
