@@ -1,6 +1,6 @@
-//! A node whose kubelet is a stand-in of the lab's own (`e2e/servers/kubelet`): kwok's attach only follows a file and
-//! its exec loses exit codes and the end of stdin (so that `kubectl cp` into a pod never ends). The streams are those of kubelet's packages; what they lead to is ours. It may stand beside
-//! a [`super::Node`] of the same cluster.
+//! A node whose kubelet is a stand-in of the lab's own (`e2e/servers/kubelet`): kwok's attach only follows a file, and
+//! its exec loses exit codes and the end of stdin (so that `kubectl cp` into a pod never ends). The streams are those
+//! of kubelet's packages; what they lead to is ours. It may stand beside a [`super::Node`] of the same cluster.
 
 use std::path::PathBuf;
 use std::time::Duration;

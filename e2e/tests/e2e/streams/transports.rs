@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use e2e::lab::konnectivity::{Frontend, Mode};
 use e2e::lab::{
     ControlPlane, Exposure, ForwardProxy, Gateway, GatewayOptions, Konnectivity, Kubectl, Protocol,
-    ProxyKind, Registration, SHARED_NAMESPACE, shared, until,
+    ProxyKind, Registration, SHARED_NAMESPACE, shared, shared_gateway, until,
 };
 
 use super::kinds::Way;
@@ -68,6 +68,14 @@ async fn a_forward_proxy_that_fails_is_named_without_its_password_and_needed_aga
         refused.apply(&shared().await.hub().admin_client().await.unwrap()).await.unwrap();
         fails(&known_by).await;
         assert!(proxy.refused() > 0);
+        // Whoever may look at the cluster does not learn how the proxy is used.
+        let shown = shared().await.hub().admin_kubectl();
+        let shown = shown.ok(&["get", "clustergateway", &cluster, "-o", "yaml"]).await.unwrap();
+        assert!(shown.contains(&known_by), "{shown}");
+        let logs = shared_gateway().await.logs();
+        for password in ["p@ss", "p%40ss", "user:wrong"] {
+            assert!(!shown.contains(password) && !logs.contains(password), "{password} is shown");
+        }
     }
 }
 
