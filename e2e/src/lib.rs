@@ -39,6 +39,18 @@
 //!   a hub does. A hub has one APIService for the group; who wants a second gateway behind one starts a hub.
 //! - **What a cluster sees**: an [`echo::Echo`] registered with [`lab::Registration::x509`]; it answers with the
 //!   request and [`echo::Plan`] lists what else it can be asked to do.
+//! - **How a cluster's connections fail**: a [`relay::Relay`] before it cuts or freezes them, the echo's
+//!   [`echo::EchoOptions::idle`] closes them, its switch `stale` hangs up instead of answering.
+//! - **Pods**: [`lab::Node`] (kwok) runs them with real exec, port-forward and logs; [`lab::Kubelet`], a stand-in over
+//!   kubelet's own stream packages, does what kwok does not: attach with stdin, exit codes, the end of stdin. Its
+//!   commands run on this machine.
+//! - **kubectl**: of the control planes' version, or [`lab::Kubectl::old`]; [`lab::Kubectl::protocol`] chooses SPDY or
+//!   WebSocket for streams; [`lab::Terminal`] is one for `exec -it`. Many exec sessions of client-go at once are
+//!   `e2e/clients/streams`, load beside them [`lab::Burners`].
+//! - **Something between gateway and cluster**: [`lab::ForwardProxy`] (CONNECT, SOCKS5; user and password; counts
+//!   connections and knows names that nobody else does) and [`lab::Konnectivity`] (server and agent, both modes, port
+//!   or Unix socket). Konnectivity takes root: its agent has a mount namespace with its own `/etc/hosts`, and finds
+//!   clusters on port 443 of loopback addresses of their own.
 //! - **Waiting**: [`lab::until`] with a deadline, never a sleep.
 //! - **Minutes**: a long test is `#[ignore = "long: what it does"]` and runs with `make test-long`.
 //! - **Looking**: `LAB_KEEP=1` keeps logs and kubeconfigs under `/tmp/cluster-gateway-lab-*`.

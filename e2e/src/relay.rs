@@ -1,5 +1,6 @@
 //! A TCP relay between two parties of a test, whose connections can be cut: both sides then see a reset, as when a
-//! firewall or a failing machine ends a connection without a word.
+//! failing machine is back and knows nothing of a connection. Or they can be frozen: neither side hears of the other
+//! again, as behind a firewall that has forgotten a connection.
 //!
 //! It runs on a thread and runtime of its own and ends when dropped.
 
@@ -7,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -23,14 +24,26 @@ pub struct Relay {
 #[derive(Default)]
 struct State {
     accepted: AtomicU64,
-    /// One for each connection that is relayed; sending on it cuts it.
-    live: Mutex<Vec<oneshot::Sender<()>>>,
+    /// One for each connection that is relayed; sending on it ends that.
+    live: Mutex<Vec<oneshot::Sender<Fate>>>,
+}
+
+/// What is to become of a connection.
+enum Fate {
+    Cut,
+    Frozen,
 }
 
 impl Relay {
     /// Listens on a free port of 127.0.0.1 and passes every connection on to `target`.
     pub fn start(target: SocketAddr) -> Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), target)
+    }
+
+    /// [`Relay::start`] on an address that the caller chooses; any of 127.0.0.0/8 is this machine's own.
+    pub fn start_at(address: SocketAddr, target: SocketAddr) -> Result<Self> {
+        let listener =
+            std::net::TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());
@@ -56,9 +69,19 @@ impl Relay {
 
     /// Cuts every connection that is open now and says how many those were.
     pub fn cut(&self) -> usize {
+        self.end(|| Fate::Cut)
+    }
+
+    /// Passes nothing on any more on connections that are open now, and closes none of them; says how many those
+    /// were. New ones are relayed.
+    pub fn freeze(&self) -> usize {
+        self.end(|| Fate::Frozen)
+    }
+
+    fn end(&self, fate: impl Fn() -> Fate) -> usize {
         let mut live = self.state.live();
         // One whose connection has ended meanwhile has no receiver any more.
-        live.drain(..).filter_map(|cut| cut.send(()).ok()).count()
+        live.drain(..).filter_map(|connection| connection.send(fate()).ok()).count()
     }
 
     /// How many connections it has accepted.
@@ -66,7 +89,7 @@ impl Relay {
         self.state.accepted.load(Ordering::Relaxed)
     }
 
-    /// How many connections are open.
+    /// How many connections are open and pass something on.
     pub fn live(&self) -> usize {
         self.state.live().iter().filter(|cut| !cut.is_closed()).count()
     }
@@ -83,7 +106,7 @@ impl Drop for Relay {
 }
 
 impl State {
-    fn live(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Sender<()>>> {
+    fn live(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Sender<Fate>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,28 +118,30 @@ async fn accept(listener: std::net::TcpListener, target: SocketAddr, state: Arc<
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                let (cut, is_cut) = oneshot::channel();
+                let (end, fate) = oneshot::channel();
                 let mut live = state.live();
                 live.retain(|cut| !cut.is_closed());
-                live.push(cut);
+                live.push(end);
                 drop(live);
                 state.accepted.fetch_add(1, Ordering::Relaxed);
-                connections.spawn(relay(client, target, is_cut));
+                connections.spawn(relay(client, target, fate));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn relay(mut client: TcpStream, target: SocketAddr, is_cut: oneshot::Receiver<()>) {
+async fn relay(mut client: TcpStream, target: SocketAddr, fate: oneshot::Receiver<Fate>) {
     // A target that does not listen is a connection that ends, as it would be without us.
     let Ok(mut server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     tokio::select! {
-        Ok(()) = is_cut => {
+        Ok(fate) = fate => match fate {
             // With nothing to linger for, closing sends a reset.
-            let _ = (client.set_zero_linger(), server.set_zero_linger());
-        }
+            Fate::Cut => drop((client.set_zero_linger(), server.set_zero_linger())),
+            // Until the relay ends.
+            Fate::Frozen => std::future::pending().await,
+        },
         _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
     }
 }
@@ -141,5 +166,23 @@ mod tests {
         assert_eq!(client.read(&mut bytes).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
         assert_eq!(server.read(&mut bytes).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
         assert_eq!((relay.live(), relay.cut()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_frozen_connection_passes_nothing_and_is_not_closed_while_new_ones_are_relayed() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let relay = Relay::start(listener.local_addr().unwrap()).unwrap();
+        let mut frozen = TcpStream::connect(relay.address()).await.unwrap();
+        let (mut behind, _) = listener.accept().await.unwrap();
+        behind.write_all(b"a").await.unwrap();
+        assert_eq!(frozen.read_u8().await.unwrap(), b'a');
+        assert_eq!((relay.freeze(), relay.live()), (1, 0));
+        behind.write_all(b"b").await.unwrap();
+        let mut fresh = TcpStream::connect(relay.address()).await.unwrap();
+        let (mut answering, _) = listener.accept().await.unwrap();
+        answering.write_all(b"c").await.unwrap();
+        assert_eq!(fresh.read_u8().await.unwrap(), b'c');
+        // The new connection's byte has overtaken the old one's, which never comes; nor does an end.
+        assert_eq!(frozen.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
 }

@@ -4,7 +4,9 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use e2e::lab::binaries::{self, ETCD, INFORMER, KUBERNETES, KWOK};
+use e2e::lab::binaries::{
+    self, ETCD, INFORMER, KONNECTIVITY, KUBELET, KUBERNETES, KWOK, OLD_KUBECTL, PROXIES, STREAMS,
+};
 use e2e::lab::{Lab, LabOptions};
 
 #[derive(Parser)]
@@ -44,6 +46,13 @@ fn print_binaries() -> Result<()> {
         (KUBERNETES, "kubectl"),
         (KWOK, "kwok"),
         (INFORMER, "informer"),
+        (OLD_KUBECTL, "kubectl-1.31"),
+        (KONNECTIVITY, "proxy-server"),
+        (KONNECTIVITY, "proxy-agent"),
+        (PROXIES, "connect"),
+        (PROXIES, "socks5"),
+        (KUBELET, "kubelet"),
+        (STREAMS, "streams"),
     ] {
         writeln!(std::io::stdout(), "{}", binaries::program(&module, name)?.display())?;
     }

@@ -24,7 +24,13 @@ const LINGER: Duration = Duration::from_millis(500);
 pub(super) async fn serve(stream: TlsStream<TcpStream>, connection: Connection) -> Result<()> {
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = BufReader::with_capacity(64 << 10, reader);
-    while let Some(mut received) = read_head(&mut reader, &connection).await? {
+    let mut first = true;
+    loop {
+        let head = tokio::select! {
+            head = read_head(&mut reader, &connection) => head?,
+            () = connection.idle() => return Ok(()),
+        };
+        let Some(mut received) = head else { return Ok(()) };
         let plan = Plan::parse(&received.target);
         let mut body = RequestBody::of(&received)?;
         if received.header("expect").iter().any(|value| value.eq_ignore_ascii_case("100-continue")) {
@@ -36,6 +42,10 @@ pub(super) async fn serve(stream: TlsStream<TcpStream>, connection: Connection) 
             body.digest(&mut reader, &mut received).await?;
         }
         connection.state.note(connection.number, &received);
+        if plan.stale && !first {
+            return Ok(());
+        }
+        first = false;
         tokio::time::sleep(plan.delay).await;
         if let Some(first) = &plan.switch {
             return switch(&mut reader, &mut writer, first, &received).await;
@@ -50,7 +60,6 @@ pub(super) async fn serve(stream: TlsStream<TcpStream>, connection: Connection) 
             return Ok(());
         }
     }
-    Ok(())
 }
 
 async fn read_head(reader: &mut Reader, connection: &Connection) -> Result<Option<Received>> {
@@ -197,8 +206,11 @@ async fn answer(
         head += &format!("{name}: {value}\r\n");
     }
     head += "\r\n";
-    writer.write_all(head.as_bytes()).await?;
-    writer.flush().await?;
+    for piece in head.as_bytes().chunks(if plan.drip.is_some() { 16 } else { head.len() }) {
+        writer.write_all(piece).await?;
+        writer.flush().await?;
+        tokio::time::sleep(plan.drip.unwrap_or_default()).await;
+    }
     if !plan.has_body(&received.method) {
         return Ok(());
     }

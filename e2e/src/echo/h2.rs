@@ -25,23 +25,37 @@ pub(super) async fn serve(stream: TlsStream<TcpStream>, connection: Connection) 
         .await?;
     let connection = Arc::new(connection);
     let mut answers = JoinSet::new();
+    let mut first = true;
     loop {
         tokio::select! {
+            () = connection.idle(), if answers.is_empty() => return Ok(()),
             next = streams.accept() => {
                 let Some(next) = next else { return Ok(()) };
                 let (request, respond) = next?;
-                answers.spawn(answer(request, respond, Arc::clone(&connection)));
+                answers.spawn(answer(request, respond, Arc::clone(&connection), first));
+                first = false;
             }
-            Some(_) = answers.join_next() => {}
+            Some(answered) = answers.join_next() => {
+                if matches!(answered, Ok(Ok(Then::HangUp))) {
+                    return Ok(());
+                }
+            }
         }
     }
+}
+
+/// What becomes of the connection after an answer.
+enum Then {
+    GoOn,
+    HangUp,
 }
 
 async fn answer(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     connection: Arc<Connection>,
-) -> Result<()> {
+    first: bool,
+) -> Result<Then> {
     let (head, mut body) = request.into_parts();
     let mut received = Received {
         echo: connection.state.name.clone(),
@@ -64,6 +78,9 @@ async fn answer(
         received.trailers = body.trailers().await?.as_ref().map(lines).unwrap_or_default();
     }
     connection.state.note(connection.number, &received);
+    if plan.stale && !first {
+        return Ok(Then::HangUp);
+    }
     tokio::time::sleep(plan.delay).await;
     for _ in 0..plan.hints {
         respond.send_informational(
@@ -85,7 +102,7 @@ async fn answer(
     let has_body = plan.has_body(&received.method);
     let stream = respond.send_response(response.body(())?, !has_body)?;
     if !has_body {
-        return Ok(());
+        return Ok(Then::GoOn);
     }
     let mut sink = Sink { stream, left: plan.cut };
     send_body(&mut sink, &plan, &mut body, json).await?;
@@ -96,7 +113,7 @@ async fn answer(
     } else {
         sink.stream.send_data(Bytes::new(), true)?
     }
-    Ok(())
+    Ok(Then::GoOn)
 }
 
 async fn send_body(sink: &mut Sink, plan: &Plan, body: &mut RecvStream, json: Vec<u8>) -> Result<()> {

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustls::RootCertStore;
@@ -45,6 +46,9 @@ pub struct EchoOptions {
     pub streams: u32,
     /// Names in its certificate besides `localhost` and `127.0.0.1`.
     pub names: Vec<String>,
+    /// After so long without a request a connection is closed without a word, as by a firewall; never when this is
+    /// `None`.
+    pub idle: Option<Duration>,
     /// An `x-echo` header in each answer: which of several echoes it was.
     pub name: String,
 }
@@ -63,6 +67,7 @@ pub struct Echo {
 struct State {
     name: String,
     streams: u32,
+    idle: Option<Duration>,
     accepted: AtomicU64,
     live: AtomicU64,
     requests: Mutex<Vec<u64>>,
@@ -77,6 +82,7 @@ impl Default for EchoOptions {
             client_optional: false,
             streams: 1000,
             names: Vec::new(),
+            idle: None,
             name: "echo".to_owned(),
         }
     }
@@ -106,6 +112,12 @@ impl EchoOptions {
         self
     }
 
+    /// One that closes connections which are idle for so long.
+    pub fn idle(mut self, idle: Duration) -> Self {
+        self.idle = Some(idle);
+        self
+    }
+
     /// With another name.
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
@@ -120,7 +132,8 @@ impl Echo {
         let mut names = vec!["localhost", "127.0.0.1"];
         names.extend(options.names.iter().map(String::as_str));
         let acceptor = acceptor(&authority.server(&names)?, &options)?;
-        let state = Arc::new(State { name: options.name, streams: options.streams, ..State::default() });
+        let EchoOptions { name, streams, idle, .. } = options;
+        let state = Arc::new(State { name, streams, idle, ..State::default() });
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -252,6 +265,16 @@ struct Connection {
     state: Arc<State>,
     number: usize,
     client: Option<String>,
+}
+
+impl Connection {
+    /// Ends when nothing has come for as long as is allowed.
+    async fn idle(&self) {
+        match self.state.idle {
+            Some(idle) => tokio::time::sleep(idle).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 fn acceptor(identity: &Identity, options: &EchoOptions) -> Result<TlsAcceptor> {

@@ -18,6 +18,8 @@ use std::time::Duration;
 /// | `location=URL` | a Location header |
 /// | `header=NAME:VALUE` | a header, any number of them |
 /// | `cut=N` | breaks the connection off (HTTP/2: the stream) after N bytes of body |
+/// | `stale=1` | hangs up without an answer, unless the request is the first of its connection |
+/// | `drip=MS` | the head in pieces, one at this interval (HTTP/1.1 only) |
 /// | `early=1` | answers without reading the request's body |
 /// | `switch=TEXT` | HTTP/1.1: switches to the first protocol that is asked for, says TEXT in one piece with the 101, sends back all that comes, and `(end)` when that ends |
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,10 @@ pub struct Plan {
     pub headers: Vec<(String, String)>,
     /// `cut`
     pub cut: Option<u64>,
+    /// `stale`
+    pub stale: bool,
+    /// `drip`
+    pub drip: Option<Duration>,
     /// `early`
     pub early: bool,
     /// `switch`
@@ -78,6 +84,8 @@ impl Plan {
                         .extend(value.split_once(':').map(|(n, v)| (n.to_owned(), v.trim().to_owned())));
                 }
                 "cut" => plan.cut = value.parse().ok(),
+                "stale" => plan.stale = true,
+                "drip" => plan.drip = millis(),
                 "early" => plan.early = true,
                 "switch" => plan.switch = Some(value),
                 _ => {}

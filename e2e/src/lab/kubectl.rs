@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::binaries::{self, KUBERNETES};
+use super::binaries::{self, KUBERNETES, OLD_KUBECTL};
 use super::leash::leash;
 use super::process::{Process, Program};
 
@@ -18,7 +18,18 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct Kubectl {
     kubeconfig: PathBuf,
     arguments: Vec<String>,
+    env: Vec<(String, String)>,
+    old: bool,
     limit: Duration,
+}
+
+/// What kubectl speaks for exec, attach, port-forward and cp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// SPDY/3.1, the only one until Kubernetes 1.29.
+    Spdy,
+    /// WebSocket (KEP-4006). kubectl goes back to SPDY where that is refused; [`Output::fell_back`] tells.
+    WebSocket,
 }
 
 /// What a command gave.
@@ -35,7 +46,7 @@ pub struct Output {
 impl Kubectl {
     /// With this kubeconfig.
     pub fn new(kubeconfig: PathBuf) -> Self {
-        Self { kubeconfig, arguments: Vec::new(), limit: LIMIT }
+        Self { kubeconfig, arguments: Vec::new(), env: Vec::new(), old: false, limit: LIMIT }
     }
 
     /// With a flag before each command's own arguments.
@@ -47,6 +58,22 @@ impl Kubectl {
     /// To another server than the kubeconfig names; [`super::ControlPlane::proxy_url`] gives a cluster's.
     pub fn server(self, url: &str) -> Self {
         self.flag(&format!("--server={url}"))
+    }
+
+    /// Version 1.31 instead of the control planes' own.
+    pub fn old(mut self) -> Self {
+        self.old = true;
+        self
+    }
+
+    /// Speaking this for streams, and saying in its log when that was not to be had.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        let value = (protocol == Protocol::WebSocket).to_string();
+        for name in ["KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "KUBECTL_PORT_FORWARD_WEBSOCKETS"] {
+            self.env.push((name.to_owned(), value.clone()));
+        }
+        // The level at which it says that it falls back.
+        self.flag("-v=4")
     }
 
     /// With another limit for each command.
@@ -117,7 +144,11 @@ impl Kubectl {
 
     /// The command line for somebody to read or to start.
     pub async fn program(&self, name: &str, arguments: &[&str]) -> Result<Program> {
-        let path = binaries::program_async(&KUBERNETES, "kubectl").await?;
+        let path = if self.old {
+            binaries::program_async(&OLD_KUBECTL, "kubectl-1.31").await?
+        } else {
+            binaries::program_async(&KUBERNETES, "kubectl").await?
+        };
         let folder = leash()?.folder().join("kubectl");
         std::fs::create_dir_all(&folder)?;
         let mut args =
@@ -125,11 +156,12 @@ impl Kubectl {
         args.extend(self.arguments.iter().cloned());
         args.extend(arguments.iter().map(|&argument| argument.to_owned()));
         // Neither the user's preferences (kuberc) nor a proxy of theirs.
-        let env = vec![
+        let mut env = vec![
             ("HOME".to_owned(), folder.display().to_string()),
             ("KUBERC".to_owned(), "off".to_owned()),
             ("NO_PROXY".to_owned(), "*".to_owned()),
         ];
+        env.extend(self.env.iter().cloned());
         Ok(Program { name: name.to_owned(), path, args, env, folder })
     }
 }
@@ -139,4 +171,23 @@ impl Output {
     pub fn success(&self) -> bool {
         self.code == Some(0)
     }
+
+    /// What it wrote to stderr for its user, without the log that [`Kubectl::protocol`] makes it write.
+    pub fn messages(&self) -> String {
+        let lines = self.stderr.split_inclusive('\n');
+        lines.filter(|line| !is_log(line)).collect()
+    }
+
+    /// Whether it used SPDY because WebSocket was refused.
+    pub fn fell_back(&self) -> bool {
+        self.stderr.lines().any(|line| is_log(line) && line.contains("fallback"))
+    }
+}
+
+/// Whether klog wrote this line: a letter for the level and four digits of the date.
+fn is_log(line: &str) -> bool {
+    let mut bytes = line.bytes();
+    bytes.next().is_some_and(|level| b"IWEF".contains(&level))
+        && bytes.by_ref().take(4).all(|byte| byte.is_ascii_digit())
+        && bytes.next() == Some(b' ')
 }

@@ -9,14 +9,19 @@ pub mod clusters;
 pub mod control_plane;
 pub mod etcd;
 pub mod gateway;
+pub mod konnectivity;
 pub mod kubeconfig;
 pub mod kubectl;
+pub mod kubelet;
 pub mod leash;
+pub mod load;
 pub mod node;
 pub mod pki;
 pub mod ports;
 pub mod process;
+pub mod proxies;
 pub mod sockets;
+pub mod terminal;
 pub mod usage;
 pub mod wait;
 
@@ -33,12 +38,17 @@ pub use control_plane::access::{group, rule, service_account, user};
 pub use control_plane::{ControlPlane, ControlPlaneOptions, Role};
 pub use etcd::Etcd;
 pub use gateway::{Exposure, Gateway, GatewayOptions, gateway_binary};
+pub use konnectivity::Konnectivity;
 pub use kubeconfig::{Kubeconfig, Login};
-pub use kubectl::Kubectl;
+pub use kubectl::{Kubectl, Protocol};
+pub use kubelet::Kubelet;
+pub use load::Burners;
 pub use node::Node;
 pub use pki::{Authority, CertificateRequest, Identity};
 pub use process::{Process, Program, Signal};
+pub use proxies::{ForwardProxy, ProxyKind};
 pub use shared::{SHARED_NAMESPACE, shared, shared_gateway};
+pub use terminal::Terminal;
 pub use wait::{until, until_every};
 
 /// What a lab consists of.

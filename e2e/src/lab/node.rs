@@ -44,7 +44,9 @@ impl Node {
         write_file(&folder.join("kwok.yaml"), &configuration(&work, &logs, forward_to))?;
         let args = vec![
             format!("--kubeconfig={}", plane.admin_kubeconfig().display()),
-            "--manage-all-nodes=true".to_owned(),
+            // Not a node that something else serves.
+            "--manage-all-nodes=false".to_owned(),
+            "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".to_owned(),
             "--node-ip=127.0.0.1".to_owned(),
             format!("--node-port={port}"),
             format!("--server-address=127.0.0.1:{port}"),

@@ -72,6 +72,56 @@ pub const INFORMER: Module = Module {
     takes: "a minute",
 };
 
+/// kubectl of Kubernetes 1.31, four minor versions older than [`KUBERNETES`]: clients are seldom as new as servers.
+pub const OLD_KUBECTL: Module = Module {
+    name: "kubectl-1.31",
+    folder: "tools/kubectl-1.31",
+    programs: &[("kubectl-1.31", ".")],
+    ldflags: "-X k8s.io/component-base/version.gitVersion=v1.31.4 \
+              -X k8s.io/component-base/version.gitMajor=1 \
+              -X k8s.io/component-base/version.gitMinor=31",
+    takes: "a minute",
+};
+
+/// The Konnectivity server and agent.
+pub const KONNECTIVITY: Module = Module {
+    name: "konnectivity",
+    folder: "tools/konnectivity",
+    programs: &[
+        ("proxy-server", "sigs.k8s.io/apiserver-network-proxy/cmd/server"),
+        ("proxy-agent", "sigs.k8s.io/apiserver-network-proxy/cmd/agent"),
+    ],
+    ldflags: "",
+    takes: "a minute",
+};
+
+/// Forward proxies that somebody else wrote.
+pub const PROXIES: Module = Module {
+    name: "proxies",
+    folder: "servers/proxies",
+    programs: &[("connect", "./connect"), ("socks5", "./socks5")],
+    ldflags: "",
+    takes: "half a minute",
+};
+
+/// A stand-in for a kubelet, for what kwok does not do: attach with stdin, and exit codes.
+pub const KUBELET: Module = Module {
+    name: "kubelet",
+    folder: "servers/kubelet",
+    programs: &[("kubelet", ".")],
+    ldflags: "",
+    takes: "a minute",
+};
+
+/// Exec sessions of client-go, many at once.
+pub const STREAMS: Module = Module {
+    name: "streams",
+    folder: "clients/streams",
+    programs: &[("streams", ".")],
+    ldflags: "",
+    takes: "a minute",
+};
+
 /// Where a program of a module is, built when it is not there yet.
 pub fn program(module: &Module, name: &str) -> Result<PathBuf> {
     if let Some(path) = asset(name)? {
