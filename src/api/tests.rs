@@ -180,7 +180,9 @@ fn what_is_wrong_with_a_cluster_is_said_in_its_status() {
         ..cluster("two", true)
     };
     let stale = Cluster { problem: Some("bad CA".to_owned()), ..cluster("three", true) };
-    let table = table([unverified, broken, stale]);
+    let mut tunnelled = cluster("four", false);
+    tunnelled.spec.endpoint_type = EndpointType::ClusterProxy;
+    let table = table([unverified, broken, stale, tunnelled]);
     let conditions = |name: &str| {
         let (_, body) = ask(&format!("{BASE}/clustergateways/{name}"), "", &table);
         let conditions = body["status"]["conditions"].as_array().unwrap().clone();
@@ -192,6 +194,7 @@ fn what_is_wrong_with_a_cluster_is_said_in_its_status() {
     assert!(conditions("one")[1].starts_with("Verified=False the Secret has no ca.crt"));
     assert_eq!(conditions("two"), ["Usable=False no endpoint"]);
     assert_eq!(conditions("three")[0], "Usable=True bad CA");
+    assert!(conditions("four")[1].contains("annotation cluster.core.oam.dev/tls-server-name"));
     let (_, body) = ask(&format!("{BASE}/clustergateways/one"), "", &table);
     assert_eq!(body["spec"]["access"]["endpoint"]["const"]["insecure"], true);
 }

@@ -13,7 +13,7 @@ pub struct Runtime {
     /// Event loops that carry requests; as many as there are cores when not given
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// How long a connection to a cluster (TCP and TLS) may take to be made
+    /// How long a connection to a cluster (a proxy's part, TCP and TLS) may take to be made
     // A cluster on the other side of the world needs three round trips, a second; a lost SYN is sent again after one
     // and three. Beyond that somebody should be told.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = values::deadline)]

@@ -63,7 +63,7 @@ fn the_command_lines_of_existing_charts_are_taken() {
         "--feature-gates=HealthinessCheck=true,SecretCache=true,",
     ])
     .unwrap();
-    assert!(own.gates.healthiness_check && own.tunnel.is_wanted());
+    assert!(own.gates.healthiness_check && own.tunnel.address().unwrap().is_some());
     assert_eq!(warned(&own), ["--ocm-integration"]);
 
     let bare =
@@ -232,7 +232,7 @@ fn konnectivity_is_reached_by_host_or_by_socket() {
     assert_eq!(socket.tunnel.mode(), KonnectivityMode::HttpConnect);
     assert_eq!(warned(&parse(&["--proxy-uds=/s", "--proxy-key=/c"]).unwrap()), ["--proxy-uds"]);
     let none = parse(&["--proxy-host=", "--proxy-uds="]).unwrap().tunnel;
-    assert!(!none.is_wanted() && none.address().unwrap().is_none());
+    assert!(none.address().unwrap().is_none());
 }
 
 #[test]

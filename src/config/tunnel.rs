@@ -50,11 +50,6 @@ pub enum TunnelAddress {
 }
 
 impl Tunnel {
-    /// Whether there is one.
-    pub fn is_wanted(&self) -> bool {
-        !self.proxy_host.is_empty() || self.proxy_uds.is_some()
-    }
-
     /// Where it is, if there is one.
     pub fn address(&self) -> Result<Option<TunnelAddress>, Error> {
         if let Some(path) = &self.proxy_uds {

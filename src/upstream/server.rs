@@ -127,11 +127,6 @@ impl Upstream {
         &self.target.spec.endpoint
     }
 
-    /// Whether it is reached without anybody in between.
-    pub fn is_direct(&self) -> bool {
-        matches!(self.target.spec.route, Route::Direct)
-    }
-
     pub(super) fn target(&self) -> &Target {
         &self.target
     }

@@ -34,7 +34,7 @@ struct Through {
     /// What came together with a proxy's answer.
     early: Bytes,
     /// Counts the tunnel.
-    _open: Option<OpenTunnel>,
+    _open: OpenTunnel,
 }
 
 impl Conduit {
@@ -48,7 +48,7 @@ impl Conduit {
 
     /// Through a proxy that says that it leads there, and what it said after that.
     pub(super) fn through(hop: Hop, early: Bytes, open: OpenTunnel) -> Self {
-        Self { hop, through: Some(Through { early, _open: Some(open) }) }
+        Self { hop, through: Some(Through { early, _open: open }) }
     }
 
     /// Through Konnectivity, which counts its tunnels itself.

@@ -135,4 +135,6 @@ fn proxy_late(proxy: &str, dial: Dial<'_>) -> UpstreamError {
 }
 
 #[cfg(test)]
+mod stand;
+#[cfg(test)]
 mod tests;

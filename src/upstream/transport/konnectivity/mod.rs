@@ -187,4 +187,6 @@ impl fmt::Debug for Konnectivity {
 }
 
 #[cfg(test)]
+mod stand;
+#[cfg(test)]
 mod tests;

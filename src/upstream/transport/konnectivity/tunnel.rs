@@ -60,7 +60,7 @@ pub(super) async fn dial(
     tokio::spawn(task.run(far, dial.to_string(), dial.within, answer));
     match answered.await {
         Ok(Ok(())) => Ok(tunnel),
-        Ok(Err(Refusal::NoAgent(cause) | Refusal::Broken(cause))) => Err(unusable(cause)),
+        Ok(Err(Refusal::Own(cause))) => Err(unusable(cause)),
         Ok(Err(Refusal::Unreached(cause))) => {
             Err(UpstreamError::Unreached { proxy: name.to_owned(), address: dial.to_string(), cause })
         }
@@ -83,11 +83,10 @@ fn request(server: &Upstream) -> http::Result<Request<()>> {
 
 /// Why there is no tunnel.
 enum Refusal {
-    NoAgent(String),
+    /// The server's doing: it does not answer as one, or has no agent.
+    Own(String),
     /// The agent tried.
     Unreached(String),
-    /// The server did not answer as one.
-    Broken(String),
 }
 
 /// Carries a tunnel's bytes between its stream and the server.
@@ -140,11 +139,11 @@ impl Task {
         // Why the server takes nothing is what it says then.
         let _ = send(&mut self.sender, Payload::DialRequest(request)).await;
         loop {
-            match self.packets.next().await.map_err(Refusal::Broken)? {
+            match self.packets.next().await.map_err(Refusal::Own)? {
                 Some(Payload::DialResponse(response)) if response.random == random => {
                     return match response.error.as_str() {
                         "" => Ok(response.connect_id),
-                        NO_AGENT => Err(Refusal::NoAgent("no agent is connected to it".to_owned())),
+                        NO_AGENT => Err(Refusal::Own("no agent is connected to it".to_owned())),
                         error => Err(Refusal::Unreached(format!("its agent says: {}", shown(error)))),
                     };
                 }
@@ -158,7 +157,7 @@ impl Task {
                     )));
                 }
                 Some(_) => {}
-                None => return Err(Refusal::Broken("it ended the stream before it answered".to_owned())),
+                None => return Err(Refusal::Own("it ended the stream before it answered".to_owned())),
             }
         }
     }
