@@ -1,5 +1,6 @@
 //! Servers behind Konnectivity: what it says, what becomes of it, and what is left afterwards.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::time::timeout;
 
 use crate::telemetry::TunnelKind;
 use crate::upstream::tests::{Server, WORKER, get, network, spec};
@@ -66,16 +68,20 @@ async fn what_konnectivity_says_is_told() {
 
 #[tokio::test]
 async fn a_dial_that_is_given_up_is_told_to_the_server_and_too_many_of_them_end_the_connection() {
-    let patient = network();
-    let network = Network { connect_timeout: Duration::from_millis(100), ..patient.clone() };
-    let (server, stand) = (Server::start(Some(100)).await, Stand::start());
-    let konnectivity = stand.konnectivity(&patient);
+    let (server, stand, network) = (Server::start(Some(100)).await, Stand::start(), network());
+    let konnectivity = stand.konnectivity(&network);
     stand.is(Mood::Silent);
+    let host = Host::parse("member-1").unwrap();
+    let dial = Dial { host: &host, port: 443, worker: WORKER, within: Duration::from_millis(100) };
     for _ in 0..3 {
-        // A cluster of its own each, so that each is dialled.
-        let upstream = behind(&server, &konnectivity, &network);
-        let error = get(&upstream, WORKER, "/").await.err().unwrap();
-        assert_eq!(error.kind(), "proxy", "{error}");
+        {
+            let mut connecting = pin!(konnectivity.connect(dial));
+            tokio::select! {
+                _ = &mut connecting => panic!("it does not answer"),
+                () = stand.seen.until(|seen| seen.has("dial member-1:443")) => {}
+            }
+            assert!(timeout(dial.within, connecting).await.is_err());
+        }
         stand.seen.until(|seen| seen.has("dial closed") && seen.streams.load(Ordering::SeqCst) == 0).await;
         stand.seen.said.lock().clear();
     }
@@ -84,7 +90,7 @@ async fn a_dial_that_is_given_up_is_told_to_the_server_and_too_many_of_them_end_
     }
     assert_eq!(stand.seen.connections.load(Ordering::SeqCst), 1);
     stand.is(Mood::Leads);
-    get(&behind(&server, &konnectivity, &patient), WORKER, "/").await.unwrap();
+    get(&behind(&server, &konnectivity, &network), WORKER, "/").await.unwrap();
     assert_eq!(stand.seen.connections.load(Ordering::SeqCst), 2, "a mute connection is used again");
 }
 
@@ -230,7 +236,7 @@ async fn new_certificates_are_for_new_connections_and_harm_no_open_tunnel() {
     konnectivity.replace(believing(other)).unwrap();
     // What is open goes on; what is new needs another connection, which is not trusted now.
     get(&upstream, WORKER, "/").await.unwrap();
-    assert!(tokio::time::timeout(Duration::from_millis(50), open.data()).await.is_err());
+    assert!(timeout(Duration::from_millis(50), open.data()).await.is_err());
     let error = get(&behind(&server, &konnectivity, &network), WORKER, "/").await.err().unwrap();
     assert!(error.to_string().contains("is not trusted"), "{error}");
     assert_eq!(accepted.load(Ordering::SeqCst), 1);
