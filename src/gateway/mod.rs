@@ -15,7 +15,9 @@ mod replay;
 mod request;
 mod route;
 mod service;
+mod settle;
 mod stream;
+mod upgrade;
 
 pub use service::{Caller, Gateway, Options, Parts};
 pub use stream::Options as StreamOptions;

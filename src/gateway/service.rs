@@ -22,11 +22,13 @@ use crate::model::{AUDIT_ID, Answer, Query, Reason, RequestInfo, Status, User};
 use crate::telemetry::{Metrics, Target};
 use crate::upstream::Worker;
 
-use super::client::{self, Body, Gone, Reply};
-use super::forward::{Outcome, Plan, forward};
-use super::record::{Progress, Traffic};
+use super::client::{self, Body, Reply};
+use super::forward::{Plan, forward};
+use super::record::Progress;
 use super::route::{BadPath, Route, decode, is_long_running, is_resumable, route};
-use super::stream::{self, Asked, Session, ask};
+use super::settle::settle;
+use super::stream;
+use super::upgrade::Upgrading;
 use super::{failure, headers, local, request};
 
 /// For an HTTP/1 connection to be made ready for the next request, or closed.
@@ -37,7 +39,7 @@ const RESOURCE: &str = "clustergateways";
 
 /// One worker's data path. Everything in it is that worker's own, or read without waiting.
 pub struct Gateway {
-    parts: Parts,
+    pub(super) parts: Parts,
 }
 
 /// What a [`Gateway`] is made of.
@@ -92,14 +94,6 @@ enum Decision {
     Answer(Answer),
     Forward { cluster: Arc<Cluster>, plan: Plan },
     Upgrade { cluster: Arc<Cluster>, plan: Plan },
-}
-
-/// A request that was not answered: the connection becomes a stream into a cluster.
-struct Upgrading {
-    session: Session,
-    progress: Progress,
-    parts: http::request::Parts,
-    audit_id: HeaderValue,
 }
 
 impl Gateway {
@@ -194,44 +188,6 @@ impl Gateway {
         }
         progress.end(&self.parts.metrics, &parts.method, parts.uri.path(), &audit_id);
         None
-    }
-
-    /// Asks a cluster to switch protocols. Gives what is to be answered, if anything, when it does not.
-    async fn upgrade(
-        &self,
-        cluster: Arc<Cluster>,
-        plan: Plan,
-        body: Body,
-        reply: &mut Reply,
-        caller: &Caller,
-        progress: &mut Progress,
-    ) -> Result<Session, Option<Answer>> {
-        let limit = self.parts.options.streams.per_cluster;
-        let Some(place) = cluster.streams.open(limit) else {
-            return Err(Some(Answer::from(&failure::too_many_streams(&cluster.name, limit))));
-        };
-        match ask(plan, body, reply, &caller.drain).await {
-            Asked::Switched(head, upgraded) => Ok(Session::new(head, upgraded, cluster, place)),
-            Asked::Ended(outcome, traffic) => Err(settle(&cluster, outcome, traffic, reply, progress)),
-            Asked::Refused(status) => Err(Some(Answer::from(&status))),
-        }
-    }
-
-    /// Carries a stream into a cluster from the switch to its end.
-    async fn stream(&self, upgrading: Upgrading, mut http: HttpSession, caller: &Caller) {
-        let Upgrading { session, mut progress, parts, audit_id } = upgrading;
-        // Gives back what was read too far only for a connection that is used again, as this one is.
-        http.set_server_keepalive(Some(0));
-        match http.reuse().await {
-            Ok(Some(stream)) => {
-                let (stream, early) = stream.into_parts();
-                let early = early.unwrap_or_default();
-                let options = &self.parts.options.streams;
-                progress.streamed(&session.run(stream, early, options, &caller.last_call).await);
-            }
-            Ok(None) | Err(_) => progress.gone(&Gone::Left),
-        }
-        progress.end(&self.parts.metrics, &parts.method, parts.uri.path(), &audit_id);
     }
 
     async fn decide(
@@ -366,44 +322,5 @@ impl Gateway {
         }
         let request = api::Request { method, path, query, headers: &parts.headers };
         self.parts.api.answer(&request, &self.parts.tables.load())
-    }
-}
-
-/// Takes note of how a request ended that was sent. Gives what is to be answered when the cluster has not answered it.
-fn settle(
-    cluster: &Cluster,
-    outcome: Outcome,
-    traffic: Traffic,
-    reply: &mut Reply,
-    progress: &mut Progress,
-) -> Option<Answer> {
-    progress.traffic(traffic);
-    match outcome {
-        Outcome::Done(code) => {
-            progress.code(code);
-            None
-        }
-        Outcome::CallerGone(code, gone) => {
-            if let Some(code) = code {
-                progress.code(code);
-            }
-            progress.gone(&gone);
-            reply.abort();
-            None
-        }
-        Outcome::CutShort(code, error) => {
-            progress.code(code);
-            progress.failed(&error);
-            reply.abort();
-            None
-        }
-        Outcome::CredentialRefused => {
-            progress.credential_refused();
-            Some(Answer::from(&failure::credential_refused(&cluster.name)))
-        }
-        Outcome::Failed(error) => {
-            progress.failed(&error);
-            Some(Answer::from(&failure::unreachable(&cluster.name, &error)))
-        }
     }
 }

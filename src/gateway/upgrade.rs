@@ -1,0 +1,63 @@
+use std::sync::Arc;
+
+use http::HeaderValue;
+use pingora_core::protocols::http::v1::server::HttpSession;
+
+use crate::clusters::Cluster;
+use crate::model::Answer;
+
+use super::client::{Body, Gone, Reply};
+use super::failure;
+use super::forward::Plan;
+use super::record::Progress;
+use super::service::{Caller, Gateway};
+use super::settle::settle;
+use super::stream::{Asked, Session, ask};
+
+/// A request that was not answered: the connection becomes a stream into a cluster.
+pub(super) struct Upgrading {
+    pub(super) session: Session,
+    pub(super) progress: Progress,
+    pub(super) parts: http::request::Parts,
+    pub(super) audit_id: HeaderValue,
+}
+
+impl Gateway {
+    /// Asks a cluster to switch protocols. Gives what is to be answered, if anything, when it does not.
+    pub(super) async fn upgrade(
+        &self,
+        cluster: Arc<Cluster>,
+        plan: Plan,
+        body: Body,
+        reply: &mut Reply,
+        caller: &Caller,
+        progress: &mut Progress,
+    ) -> Result<Session, Option<Answer>> {
+        let limit = self.parts.options.streams.per_cluster;
+        let Some(place) = cluster.streams.open(limit) else {
+            return Err(Some(Answer::from(&failure::too_many_streams(&cluster.name, limit))));
+        };
+        match ask(plan, body, reply, &caller.drain).await {
+            Asked::Switched(head, upgraded) => Ok(Session::new(head, upgraded, cluster, place)),
+            Asked::Ended(outcome, traffic) => Err(settle(&cluster, outcome, traffic, reply, progress)),
+            Asked::Refused(status) => Err(Some(Answer::from(&status))),
+        }
+    }
+
+    /// Carries a stream into a cluster from the switch to its end.
+    pub(super) async fn stream(&self, upgrading: Upgrading, mut http: HttpSession, caller: &Caller) {
+        let Upgrading { session, mut progress, parts, audit_id } = upgrading;
+        // Gives back what was read too far only for a connection that is used again, as this one is.
+        http.set_server_keepalive(Some(0));
+        match http.reuse().await {
+            Ok(Some(stream)) => {
+                let (stream, early) = stream.into_parts();
+                let early = early.unwrap_or_default();
+                let options = &self.parts.options.streams;
+                progress.streamed(&session.run(stream, early, options, &caller.last_call).await);
+            }
+            Ok(None) | Err(_) => progress.gone(&Gone::Left),
+        }
+        progress.end(&self.parts.metrics, &parts.method, parts.uri.path(), &audit_id);
+    }
+}
