@@ -6,6 +6,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
@@ -31,7 +32,8 @@ struct State {
 /// What is to become of a connection.
 enum Fate {
     Cut,
-    Frozen,
+    /// Passes nothing on; lets go of this when it has stopped.
+    Frozen(mpsc::Sender<()>),
 }
 
 impl Relay {
@@ -75,7 +77,12 @@ impl Relay {
     /// Passes nothing on any more on connections that are open now, and closes none of them; says how many those
     /// were. New ones are relayed.
     pub fn freeze(&self) -> usize {
-        self.end(|| Fate::Frozen)
+        let (still_moving, frozen) = mpsc::channel();
+        let count = self.end(|| Fate::Frozen(still_moving.clone()));
+        drop(still_moving);
+        // Until the last of them has let go of its end: what is sent from now on passes none of them.
+        while frozen.recv().is_ok() {}
+        count
     }
 
     fn end(&self, fate: impl Fn() -> Fate) -> usize {
@@ -136,11 +143,15 @@ async fn relay(mut client: TcpStream, target: SocketAddr, fate: oneshot::Receive
     let Ok(mut server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     tokio::select! {
+        biased;
         Ok(fate) = fate => match fate {
             // With nothing to linger for, closing sends a reset.
             Fate::Cut => drop((client.set_zero_linger(), server.set_zero_linger())),
             // Until the relay ends.
-            Fate::Frozen => std::future::pending().await,
+            Fate::Frozen(still_moving) => {
+                drop(still_moving);
+                std::future::pending().await
+            }
         },
         _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
     }
