@@ -84,6 +84,25 @@ async fn an_existing_secret_is_unverified_and_an_annotation_makes_it_verified() 
 }
 
 #[tokio::test]
+#[ignore = "long: a tunnel is silent for longer than two of our pings to Konnectivity are apart"]
+async fn pings_to_konnectivity_stay_within_what_its_server_bears() {
+    let (place, hub) = (place().await, shared().await.hub());
+    let name = "streams-pinged";
+    let how = (Mode::Grpc, Frontend::MutualTls);
+    let behind = Behind::named(name, hub, place, how, &[]).await.unwrap();
+    let connection = master(&behind.gateway).h2().await.unwrap();
+    until_code(&connection, &path(name, WHOAMI), 200).await;
+    let quiet = path(name, &format!("{WATCH}&fieldSelector=metadata.name%3Dwhoami&timeoutSeconds=1200"));
+    let request = Request::get(&quiet).body(empty()).unwrap();
+    let mut watch = connection.send(request).await.unwrap().into_body();
+    first_event(&mut watch).await.unwrap();
+    // gRPC's servers hang up on whoever pings more often than every five minutes.
+    let silent = tokio::time::timeout(Duration::from_secs(11 * 60), watch.frame()).await;
+    assert!(silent.is_err(), "the watch said {silent:?}");
+    until_code(&connection, &path(name, WHOAMI), 200).await;
+}
+
+#[tokio::test]
 async fn konnectivity_that_hangs_keeps_nobody_waiting_for_longer_than_may_be() {
     let (place, hub) = (place().await, shared().await.hub());
     for (name, mode) in [("streams-hanging-grpc", Mode::Grpc), ("streams-hanging-connect", Mode::HttpConnect)]
