@@ -3,6 +3,7 @@
 //! Values here are already valid: whoever holds a [`ClusterName`] or a [`User`] need not check it again.
 
 mod answer;
+mod backoff;
 mod cluster_name;
 mod group_name;
 mod query;
@@ -12,6 +13,7 @@ mod status;
 mod user;
 
 pub use answer::{AUDIT_ID, Answer, answer, local_headers};
+pub use backoff::{Backoff, chance};
 pub use cluster_name::{ClusterName, InvalidClusterName};
 pub use group_name::{GroupName, InvalidGroupName};
 pub use query::Query;

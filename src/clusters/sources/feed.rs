@@ -15,7 +15,8 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 
-use super::backoff::Backoff;
+use crate::model::Backoff;
+
 use super::connection::{Connection, Failure};
 
 /// As client-go: some MB of Secrets in one answer.
@@ -28,6 +29,11 @@ const WATCH: u32 = 290;
 const SILENCE: Duration = Duration::from_secs(150);
 /// A watch that lives this long, or says something, has begun.
 const BEGUN: Duration = Duration::from_secs(1);
+/// After a failure: long enough not to hammer a hub that is starting, short enough not to be felt after a
+/// connection's hiccup. kube's own backoff would be reset by each attempt to list, and goes up to a minute.
+const FIRST: Duration = Duration::from_millis(200);
+/// As client-go's reflectors.
+const LONGEST: Duration = Duration::from_secs(30);
 /// So that a burst's first change is in force before its last one has come.
 const BATCH: usize = 256;
 
@@ -65,7 +71,7 @@ pub(super) async fn run<K>(
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new(FIRST, LONGEST);
     let mut position = None;
     loop {
         let outcome = match position.take() {
@@ -77,7 +83,7 @@ where
             Err(Broken { failure, resume }) => {
                 connection.lost(&failure);
                 position = resume.filter(|_| !failure.needs_list());
-                sleep(backoff.next()).await;
+                sleep(backoff.after_failure()).await;
             }
         }
     }

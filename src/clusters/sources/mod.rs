@@ -2,7 +2,6 @@
 //! nothing: a source that cannot be reached leaves the table as it is, is asked again with backoff for ever, and says
 //! so once.
 
-mod backoff;
 mod connection;
 mod feed;
 pub mod secrets;

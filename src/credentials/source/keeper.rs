@@ -8,8 +8,9 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 
 use crate::credentials::{Failure, Supplied, Unavailable};
+use crate::model::Backoff;
 
-use super::schedule::{Backoff, Refusals, refresh_after};
+use super::schedule::{Refusals, backoff, refresh_after};
 use super::{Ask, Current, Failing, Parts, Shared, State, WAITING};
 
 /// The task behind a source: it alone runs anything, one thing at a time, and says what came of it.
@@ -44,7 +45,7 @@ impl<T: Send + Sync + 'static> Keeper<T> {
             waiting: Vec::new(),
             running: None,
             due: None,
-            failures: Backoff::default(),
+            failures: backoff(),
             refusals: Refusals::default(),
         }
     }
@@ -174,7 +175,7 @@ impl<T: Send + Sync + 'static> Keeper<T> {
         match current {
             Ok(current) => self.publish(current),
             Err(failure) => {
-                let wait = self.failures.next();
+                let wait = self.failures.after_failure();
                 self.failed(&failure, wait);
             }
         }

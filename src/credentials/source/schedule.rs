@@ -1,9 +1,10 @@
 //! When a credential is got again.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::model::{Backoff, chance};
 
 /// As the Go gateway: a credential is not used in its last minute if another can be had.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -23,27 +24,13 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// end, or in the last third of a short life.
 pub(super) fn refresh_after(life: Duration) -> Duration {
     let margin = MARGIN.min(life / 3);
-    let spread = SPREAD.min(life / 10).mul_f64(random());
+    let spread = SPREAD.min(life / 10).mul_f64(chance());
     life.saturating_sub(margin + spread).max(PAUSE.min(life / 2))
 }
 
-/// How long nothing is run after failures: doubled each time up to half a minute, of which a random half to all, so
-/// that clusters and replicas do not come in step.
-#[derive(Debug, Default)]
-pub(super) struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    pub(super) fn reset(&mut self) {
-        self.failures = 0;
-    }
-
-    pub(super) fn next(&mut self) -> Duration {
-        let full = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
-        self.failures = self.failures.saturating_add(1);
-        full / 2 + (full / 2).mul_f64(random())
-    }
+/// How long nothing is run after failures.
+pub(super) fn backoff() -> Backoff {
+    Backoff::new(FIRST, LONGEST)
 }
 
 /// How often a cluster's 401 makes us run something: the first time at once, then less and less often while new
@@ -75,11 +62,6 @@ impl Refusals {
     }
 }
 
-/// Between 0 and 1. Spreads, keeps no secret: the hasher's random key is random enough.
-fn random() -> f64 {
-    (RandomState::new().hash_one(()) % 1024) as f64 / 1024.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,19 +84,6 @@ mod tests {
                 assert!(after >= seconds(earliest) && after <= seconds(latest), "{life}: {after:?}");
             }
         }
-    }
-
-    #[test]
-    fn waits_after_failures_grow_to_half_a_minute_and_start_anew_when_it_works() {
-        let mut backoff = Backoff::default();
-        let mut expected = FIRST;
-        for _ in 0..20 {
-            let wait = backoff.next();
-            assert!(wait >= expected / 2 && wait <= expected, "{wait:?} is not within {expected:?}");
-            expected = (expected * 2).min(LONGEST);
-        }
-        backoff.reset();
-        assert!(backoff.next() <= FIRST);
     }
 
     #[tokio::test(start_paused = true)]
