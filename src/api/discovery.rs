@@ -1,27 +1,68 @@
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::model::{Answer, GroupName, Status};
 
 use super::document::Document;
+use super::encode::Format;
 use super::{Request, VERSION, negotiation};
 
 /// What this server serves, in the three forms that there are (aggregated since KEP-3352).
 #[derive(Debug)]
 pub(super) struct Discovery {
     /// `/`
-    pub(super) paths: Value,
+    paths: Document,
     groups: Document,
     aggregated: Document,
     group: Document,
     resources: Document,
 }
 
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+/// A resource and what is below it.
+struct Resource {
+    name: &'static str,
+    singular: &'static str,
+    kind: &'static str,
+    verbs: &'static [&'static str],
+    short_names: &'static [&'static str],
+    subresources: &'static [Subresource],
+}
 
-/// What may be done with a cluster's proxy, as the Go gateway lists it: HEAD and OPTIONS have no verb of their own.
-const PROXY_VERBS: [&str; 5] = ["create", "delete", "get", "patch", "update"];
-/// No watch as long as none is served: clients take this list at its word.
-const VERBS: [&str; 2] = ["get", "list"];
+/// Something below an object.
+struct Subresource {
+    name: &'static str,
+    kind: &'static str,
+    verbs: &'static [&'static str],
+}
+
+/// Watch, but not delete: so garbage collector and quota controllers stay away.
+const READ: &[&str] = &["get", "list", "watch"];
+
+const RESOURCES: &[Resource] = &[
+    Resource {
+        name: "clustergateways",
+        singular: "clustergateway",
+        kind: "ClusterGateway",
+        verbs: READ,
+        short_names: &["cg"],
+        subresources: &[
+            Subresource { name: "health", kind: "ClusterGateway", verbs: &["get", "patch", "update"] },
+            // As the Go gateway lists it: HEAD and OPTIONS have no verb of their own.
+            Subresource {
+                name: "proxy",
+                kind: "ClusterGatewayProxyOptions",
+                verbs: &["create", "delete", "get", "patch", "update"],
+            },
+        ],
+    },
+    Resource {
+        name: "virtualclusters",
+        singular: "virtualcluster",
+        kind: "VirtualCluster",
+        verbs: READ,
+        short_names: &["vc", "vcluster", "vclusters", "virtual-cluster", "virtual-clusters"],
+        subresources: &[],
+    },
+];
 
 impl Discovery {
     pub(super) fn new(group: &GroupName) -> Self {
@@ -29,7 +70,7 @@ impl Discovery {
         let version = json!({"groupVersion": group_version, "version": VERSION});
         let api_group = json!({"name": group.as_str(), "versions": [version], "preferredVersion": version});
         Self {
-            paths: json!({"paths": [
+            paths: Document::new(json!({"paths": [
                 "/apis",
                 format!("/apis/{group}"),
                 format!("/apis/{group_version}"),
@@ -41,88 +82,111 @@ impl Discovery {
                 format!("/openapi/v3/apis/{group_version}"),
                 "/readyz",
                 "/version",
-            ]}),
-            groups: Document::new(
-                &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [api_group]}),
-            ),
-            aggregated: Document::new(&aggregated(group)),
-            group: Document::new(&with_kind("APIGroup", api_group)),
-            resources: Document::new(&json!({
+            ]})),
+            groups: Document::new(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [api_group]})),
+            aggregated: Document::new(aggregated(group)),
+            group: Document::new(with_kind("APIGroup", api_group)),
+            resources: Document::new(json!({
                 "kind": "APIResourceList",
                 "apiVersion": "v1",
                 "groupVersion": group_version,
-                "resources": [
-                    {
-                        "name": "clustergateways",
-                        "singularName": "clustergateway",
-                        "namespaced": false,
-                        "kind": "ClusterGateway",
-                        "verbs": VERBS,
-                    },
-                    {
-                        "name": "clustergateways/proxy",
-                        "singularName": "",
-                        "namespaced": false,
-                        "kind": "ClusterGatewayProxyOptions",
-                        "verbs": PROXY_VERBS,
-                    },
-                ],
+                "resources": RESOURCES.iter().flat_map(listed).collect::<Vec<_>>(),
             })),
         }
     }
 
+    /// `/`, always indented JSON, as kube-apiserver's.
+    pub(super) fn paths(&self) -> Result<Answer, Status> {
+        self.paths.plain(Format { pretty: true, ..Format::JSON })
+    }
+
     /// `/apis`
     pub(super) fn groups(&self, request: &Request<'_>) -> Result<Answer, Status> {
-        Ok(match negotiation::aggregated(request.headers)? {
-            true => self.aggregated.tagged(request, AGGREGATED),
-            false => self.groups.plain(request),
-        })
+        match negotiation::aggregated(request)? {
+            (true, format) => {
+                const AS: &str = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+                self.aggregated.tagged(request, format, AS, "public")
+            }
+            (false, format) => self.groups.plain(format),
+        }
     }
 
     /// `/apis/GROUP`
     pub(super) fn group(&self, request: &Request<'_>) -> Result<Answer, Status> {
-        negotiation::json(request.headers)?;
-        Ok(self.group.plain(request))
+        self.group.plain(negotiation::document(request)?)
     }
 
     /// `/apis/GROUP/VERSION`
     pub(super) fn resources(&self, request: &Request<'_>) -> Result<Answer, Status> {
-        negotiation::json(request.headers)?;
-        Ok(self.resources.plain(request))
+        self.resources.plain(negotiation::document(request)?)
     }
+}
+
+/// `APIResource` of a resource and of what is below it.
+fn listed(resource: &Resource) -> Vec<Value> {
+    let mut own = json!({
+        "name": resource.name,
+        "singularName": resource.singular,
+        "namespaced": false,
+        "kind": resource.kind,
+        "verbs": resource.verbs,
+    });
+    if !resource.short_names.is_empty() {
+        own["shortNames"] = resource.short_names.into();
+    }
+    let below = resource.subresources.iter().map(|below| {
+        json!({
+            "name": format!("{}/{}", resource.name, below.name),
+            "singularName": "",
+            "namespaced": false,
+            "kind": below.kind,
+            "verbs": below.verbs,
+        })
+    });
+    std::iter::once(own).chain(below).collect()
 }
 
 fn aggregated(group: &GroupName) -> Value {
     // Group and version are left empty where they are those that the kind is listed under.
     let kind = |kind: &str| json!({"group": "", "version": "", "kind": kind});
+    let resource = |resource: &Resource| {
+        let mut own = json!({
+            "resource": resource.name,
+            "responseKind": kind(resource.kind),
+            "scope": "Cluster",
+            "singularResource": resource.singular,
+            "verbs": resource.verbs,
+        });
+        if !resource.short_names.is_empty() {
+            own["shortNames"] = resource.short_names.into();
+        }
+        let below: Vec<Value> = resource
+            .subresources
+            .iter()
+            .map(|below| json!({"subresource": below.name, "responseKind": kind(below.kind), "verbs": below.verbs}))
+            .collect();
+        if !below.is_empty() {
+            own["subresources"] = below.into();
+        }
+        own
+    };
     json!({
         "kind": "APIGroupDiscoveryList",
         "apiVersion": "apidiscovery.k8s.io/v2",
         "metadata": {},
         "items": [{
-            "metadata": {"name": group.as_str(), "creationTimestamp": null},
+            "metadata": {"name": group.as_str()},
             "versions": [{
                 "version": VERSION,
-                "resources": [{
-                    "resource": "clustergateways",
-                    "responseKind": kind("ClusterGateway"),
-                    "scope": "Cluster",
-                    "singularResource": "clustergateway",
-                    "verbs": VERBS,
-                    "subresources": [{
-                        "subresource": "proxy",
-                        "responseKind": kind("ClusterGatewayProxyOptions"),
-                        "verbs": PROXY_VERBS,
-                    }],
-                }],
+                "resources": RESOURCES.iter().map(resource).collect::<Vec<_>>(),
                 "freshness": "Current",
             }],
         }],
     })
 }
 
-fn with_kind(kind: &str, mut value: Value) -> Value {
-    value["kind"] = kind.into();
-    value["apiVersion"] = "v1".into();
-    value
+fn with_kind(kind: &str, value: Value) -> Value {
+    let mut with = Map::from_iter([("kind".to_owned(), kind.into()), ("apiVersion".to_owned(), "v1".into())]);
+    with.extend(value.as_object().cloned().unwrap_or_default());
+    Value::Object(with)
 }

@@ -1,36 +1,39 @@
 //! Answers that never change: written once, with a tag by which clients see that they have them already.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, USER_AGENT, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderValue, Response, StatusCode};
 use ring::digest::{SHA512, digest};
-use serde::Serialize;
 use serde_json::Value;
 
-use crate::model::{Answer, answer};
+use crate::model::{Answer, Status, answer};
 
 use super::Request;
-use crate::model::Query;
+use super::encode::{self, Encoding, Format};
 
 /// A document that is the same for everybody.
 #[derive(Debug)]
 pub(super) struct Document {
+    value: Value,
     compact: Bytes,
-    pretty: Bytes,
     tag: String,
 }
 
 impl Document {
-    pub(super) fn new(value: &Value) -> Self {
+    pub(super) fn new(value: Value) -> Self {
         // Made of plain values by ourselves: nothing in it can fail to be written.
-        let compact = serialize(value, false).unwrap_or_default();
-        let pretty = serialize(value, true).unwrap_or_default();
+        let compact = encode::json(&value, false).unwrap_or_default();
         let tag = digest(&SHA512, compact.trim_ascii_end())
             .as_ref()
             .iter()
             .map(|byte| format!("{byte:02X}"))
             .collect();
-        Self { compact: compact.into(), pretty: pretty.into(), tag }
+        Self { value, compact: compact.into(), tag }
+    }
+
+    /// What it says.
+    pub(super) fn value(&self) -> &Value {
+        &self.value
     }
 
     /// SHA-512 of the document, upper-case hexadecimal, as Kubernetes tags its discovery.
@@ -39,12 +42,22 @@ impl Document {
     }
 
     /// The document.
-    pub(super) fn plain(&self, request: &Request<'_>) -> Answer {
-        self.typed(request, HeaderValue::from_static("application/json"))
+    pub(super) fn plain(&self, format: Format) -> Result<Answer, Status> {
+        match format {
+            Format::JSON => Ok(answer(StatusCode::OK, Encoding::Json.content_type(), self.compact.clone())),
+            _ => format.write(StatusCode::OK, &self.value),
+        }
     }
 
     /// The document with its tag, or 304 for those who have it (endpoints/discovery/aggregated/etag.go).
-    pub(super) fn tagged(&self, request: &Request<'_>, content_type: &'static str) -> Answer {
+    /// `parameters` follow the media type.
+    pub(super) fn tagged(
+        &self,
+        request: &Request<'_>,
+        format: Format,
+        parameters: &str,
+        cache: &'static str,
+    ) -> Result<Answer, Status> {
         let known = request.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let quoted = format!("\"{}\"", self.tag);
         let mut answer = match known.flat_map(|value| value.split(',')).any(|tag| tag.trim() == quoted) {
@@ -53,38 +66,21 @@ impl Document {
                 *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
                 unchanged
             }
-            false => self.typed(request, HeaderValue::from_static(content_type)),
+            false => {
+                let mut answer = self.plain(format)?;
+                let (kind, subtype) = format.encoding.media_type();
+                if let Ok(content_type) = format!("{kind}/{subtype}{parameters}").parse() {
+                    answer.headers_mut().insert(CONTENT_TYPE, content_type);
+                }
+                answer
+            }
         };
         let headers = answer.headers_mut();
         if let Ok(tag) = quoted.parse() {
             headers.insert(ETAG, tag);
         }
         headers.insert(VARY, HeaderValue::from_static("Accept"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
-        answer
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+        Ok(answer)
     }
-
-    fn typed(&self, request: &Request<'_>, content_type: HeaderValue) -> Answer {
-        let body = if is_pretty(request) { &self.pretty } else { &self.compact };
-        answer(StatusCode::OK, content_type, body.clone())
-    }
-}
-
-/// `?pretty=`, else whether somebody reads it (endpoints/handlers/negotiation/negotiate.go, isPrettyPrint).
-pub(super) fn is_pretty(request: &Request<'_>) -> bool {
-    if let Some(pretty) = Query::new(request.query).first("pretty").filter(|value| !value.is_empty()) {
-        return matches!(&*pretty, "1" | "t" | "T" | "true" | "TRUE" | "True");
-    }
-    let agent = request.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    ["curl", "Wget", "Mozilla/5.0"].iter().any(|reader| agent.starts_with(reader))
-}
-
-/// JSON with a newline at its end, as Go's encoder writes it.
-pub(super) fn serialize(value: &impl Serialize, pretty: bool) -> Result<Vec<u8>, serde_json::Error> {
-    let mut body = match pretty {
-        true => serde_json::to_vec_pretty(value)?,
-        false => serde_json::to_vec(value)?,
-    };
-    body.push(b'\n');
-    Ok(body)
 }

@@ -33,6 +33,7 @@ pub(super) struct ObjectMeta<'a> {
     uid: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     resource_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     creation_timestamp: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: &'a BTreeMap<String, String>,

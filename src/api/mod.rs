@@ -6,11 +6,17 @@
 //! before). Credentials are never shown. Every failure is a Kubernetes Status. Who calls and whether they may was
 //! decided before.
 
+mod accept;
 mod discovery;
 mod document;
+mod encode;
 mod gateway;
+mod gzip;
+mod health;
 mod negotiation;
 mod openapi;
+mod protobuf;
+mod refusal;
 mod selector;
 mod serve;
 mod table;
@@ -18,10 +24,13 @@ mod table;
 use http::{HeaderMap, Method};
 
 use crate::clusters::Table;
-use crate::model::{Answer, GroupName};
+use crate::model::{Answer, GroupName, Status};
 
 use discovery::Discovery;
 use openapi::OpenApi;
+
+pub use gzip::{gzip, wants_gzip};
+pub use health::{BODY_LIMIT, HealthChange, HealthWanted, HealthWrite, MODIFIED};
 
 /// The one version of the group.
 pub const VERSION: &str = "v1alpha1";
@@ -57,6 +66,15 @@ impl Api {
     /// HEAD.
     pub fn answer(&self, request: &Request<'_>, table: &Table) -> Answer {
         serve::serve(self, request, table)
+    }
+
+    /// A failure in the form that the caller takes, for whoever fails on a request. As [`Api::answer`] otherwise.
+    pub fn refuse(status: &Status, request: &Request<'_>) -> Answer {
+        let mut answer = refusal::refuse(status, request);
+        if request.method == Method::HEAD {
+            answer.body_mut().clear();
+        }
+        answer
     }
 }
 

@@ -1,9 +1,22 @@
 //! In which form an answer is wanted (k8s.io/apiserver, pkg/endpoints/handlers/negotiation).
 
 use http::HeaderMap;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, USER_AGENT};
 
-use crate::model::{Reason, Status};
+use crate::model::{Query, Reason, Status};
+
+use super::Request;
+use super::accept;
+use super::encode::{Encoding, Format};
+
+/// How an answer is to be made and written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// What of the objects.
+    pub(super) form: Form,
+    /// In which letters.
+    pub(super) format: Format,
+}
 
 /// A form of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,150 +25,171 @@ pub(super) enum Form {
     Plain,
     /// As rows, for people; in this version of meta.k8s.io.
     Table(&'static str),
-    /// Only their metadata.
-    Partial,
+    /// Only their metadata; in this version of meta.k8s.io.
+    Partial(&'static str),
 }
 
-/// For one object.
-pub(super) fn object(headers: &HeaderMap) -> Result<Form, Status> {
-    form(headers, "PartialObjectMetadata")
+/// What a form is asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Plain,
+    Table(&'static str),
+    One(&'static str),
+    Many(&'static str),
 }
 
-/// For many.
-pub(super) fn list(headers: &HeaderMap) -> Result<Form, Status> {
-    form(headers, "PartialObjectMetadataList")
+/// For one object. `kind` is its kind.
+pub(super) fn object(request: &Request<'_>, kind: &str) -> Result<Wanted, Status> {
+    let (target, format) = choose(request, resource)?;
+    let form = match target {
+        Target::Plain => Form::Plain,
+        Target::Table(version) => Form::Table(version),
+        Target::One(version) => Form::Partial(version),
+        Target::Many(_) => {
+            return Err(not_acceptable(format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*v1alpha1.{kind})"
+            )));
+        }
+    };
+    Ok(Wanted { form, format })
 }
 
-/// For documents of which there is only JSON.
-pub(super) fn json(headers: &HeaderMap) -> Result<(), Status> {
-    choose(headers, |clause| clause.target.is_empty().then_some(()))
+/// For many. `kind` is the list's kind.
+pub(super) fn list(request: &Request<'_>, kind: &str) -> Result<Wanted, Status> {
+    let (target, format) = choose(request, resource)?;
+    let form = match target {
+        Target::Plain => Form::Plain,
+        Target::Table(version) => Form::Table(version),
+        Target::Many(version) => Form::Partial(version),
+        Target::One(_) => {
+            return Err(not_acceptable(format!(
+                "you requested PartialObjectMetadata, but the requested object is a list (*v1alpha1.{kind})"
+            )));
+        }
+    };
+    Ok(Wanted { form, format })
+}
+
+/// For a document.
+pub(super) fn document(request: &Request<'_>) -> Result<Format, Status> {
+    let (_, format) = choose(request, |encoding, convert| {
+        (convert.is_none() && encoding != Encoding::Protobuf).then_some(())
+    })?;
+    Ok(format)
+}
+
+/// For a failure. None: nothing that can be written is wanted.
+pub(super) fn failure(request: &Request<'_>) -> Option<Format> {
+    // No `sv` is allowed here.
+    let (_, format) = select(request, false, |_, convert| convert.is_none().then_some(()))?;
+    Some(format)
 }
 
 /// Whether `/apis` is wanted as a whole (KEP-3352), and not just as a list of groups.
-pub(super) fn aggregated(headers: &HeaderMap) -> Result<bool, Status> {
-    choose(headers, |clause| match clause.target {
-        "" => Some(false),
-        "APIGroupDiscoveryList" if clause.group == "apidiscovery.k8s.io" && clause.version == "v2" => {
+pub(super) fn aggregated(request: &Request<'_>) -> Result<(bool, Format), Status> {
+    choose(request, |encoding, convert| match convert {
+        _ if encoding == Encoding::Protobuf => None,
+        None => Some(false),
+        Some(Convert { kind: "APIGroupDiscoveryList", group: "apidiscovery.k8s.io", version: "v2" }) => {
             Some(true)
         }
-        _ => None,
+        Some(_) => None,
     })
 }
 
-fn form(headers: &HeaderMap, partial: &str) -> Result<Form, Status> {
-    choose(headers, |clause| match (clause.target, clause.group, clause.version) {
-        ("", _, _) => Some(Form::Plain),
-        ("Table", "meta.k8s.io", "v1") => Some(Form::Table("v1")),
-        ("Table", "meta.k8s.io", "v1beta1") => Some(Form::Table("v1beta1")),
-        (target, "meta.k8s.io", "v1") if target == partial => Some(Form::Partial),
-        _ => None,
-    })
+/// `?pretty=`, else whether somebody reads it (isPrettyPrint).
+pub(super) fn is_pretty(headers: &HeaderMap, query: Option<&str>) -> bool {
+    if let Some(pretty) = Query::new(query).first("pretty").filter(|value| !value.is_empty()) {
+        return matches!(&*pretty, "1" | "t" | "T" | "true" | "TRUE" | "True");
+    }
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    ["curl", "Wget", "Mozilla/5.0"].iter().any(|reader| agent.starts_with(reader))
 }
 
-/// One clause of an Accept header, already known to allow JSON.
-#[derive(Default)]
-struct Clause<'a> {
-    /// `as`
-    target: &'a str,
-    /// `g`
+/// 406
+pub(super) fn not_acceptable(message: impl Into<String>) -> Status {
+    Status::new(Reason::NotAcceptable, message)
+}
+
+/// What kube-apiserver lists for every resource. Objects are not written in protobuf, here as there for custom
+/// resources; what is made of them, and failures, are.
+pub(super) const MEDIA_TYPES: &str =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+/// `as`, `g` and `v` of a clause.
+#[derive(Clone, Copy, Default)]
+struct Convert<'a> {
+    kind: &'a str,
     group: &'a str,
-    /// `v`
     version: &'a str,
 }
 
-/// The first acceptable clause by quality, then by order.
-fn choose<T>(headers: &HeaderMap, mut accept: impl FnMut(&Clause<'_>) -> Option<T>) -> Result<T, Status> {
-    let mut clauses: Vec<(f32, Clause<'_>)> = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter(|text| !text.trim().is_empty())
-        .filter_map(parse)
-        .collect();
-    // Whoever does not say takes anything.
-    if headers.get_all(ACCEPT).iter().all(|value| value.as_bytes().trim_ascii().is_empty()) {
-        clauses.push((1.0, Clause::default()));
+fn resource(encoding: Encoding, convert: Option<Convert<'_>>) -> Option<Target> {
+    let Some(convert) = convert else {
+        return (encoding != Encoding::Protobuf).then_some(Target::Plain);
+    };
+    let version = match (convert.group, convert.version) {
+        ("meta.k8s.io", "v1") => "v1",
+        ("meta.k8s.io", "v1beta1") => "v1beta1",
+        _ => return None,
+    };
+    match convert.kind {
+        "Table" if encoding != Encoding::Protobuf => Some(Target::Table(version)),
+        "PartialObjectMetadata" => Some(Target::One(version)),
+        "PartialObjectMetadataList" => Some(Target::Many(version)),
+        _ => None,
     }
-    clauses.retain(|(quality, _)| *quality > 0.0);
-    clauses.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    clauses.iter().find_map(|(_, clause)| accept(clause)).ok_or_else(|| {
-        Status::new(
-            Reason::NotAcceptable,
-            "406: Not Acceptable: only the following media types are accepted: application/json",
-        )
-    })
 }
 
-/// A clause that allows JSON, with its quality.
-fn parse(text: &str) -> Option<(f32, Clause<'_>)> {
-    let mut parameters = text.split(';').map(str::trim);
-    let media = parameters.next().unwrap_or_default();
-    if !["application/json", "application/*", "*/*"].iter().any(|json| media.eq_ignore_ascii_case(json)) {
-        return None;
-    }
-    let mut clause = Clause::default();
-    let mut quality = 1.0;
-    for (name, value) in parameters.filter_map(|parameter| parameter.split_once('=')) {
-        let value = value.trim_matches('"');
-        match name {
-            "as" => clause.target = value,
-            "g" => clause.group = value,
-            "v" => clause.version = value,
-            "q" => quality = value.parse().unwrap_or(0.0),
-            _ => {}
+fn choose<T>(
+    request: &Request<'_>,
+    accept: impl Fn(Encoding, Option<Convert<'_>>) -> Option<T>,
+) -> Result<(T, Format), Status> {
+    select(request, true, accept)
+        .ok_or_else(|| not_acceptable(format!("only the following media types are accepted: {MEDIA_TYPES}")))
+}
+
+/// The first clause that something can be written for. `server_version`: whether `sv=v1` is allowed.
+fn select<T>(
+    request: &Request<'_>,
+    server_version: bool,
+    accept: impl Fn(Encoding, Option<Convert<'_>>) -> Option<T>,
+) -> Option<(T, Format)> {
+    let is_pretty = is_pretty(request.headers, request.query);
+    // The first header only, as Go's Header.Get.
+    let header = request.headers.get(ACCEPT).map(|value| value.to_str().unwrap_or_default());
+    let Some(header) = header.filter(|header| !header.is_empty()) else {
+        let chosen = accept(Encoding::Json, None)?;
+        return Some((chosen, Format { encoding: Encoding::Json, pretty: is_pretty }));
+    };
+    for clause in accept::parse(header) {
+        for encoding in Encoding::ALL {
+            let (kind, subtype) = encoding.media_type();
+            if !clause.covers(kind, subtype) {
+                continue;
+            }
+            let mut convert = None::<Convert<'_>>;
+            let mut pretty = is_pretty;
+            let mut allowed = true;
+            for (name, value) in &clause.parameters {
+                match *name {
+                    "as" => convert.get_or_insert_default().kind = value,
+                    "g" => convert.get_or_insert_default().group = value,
+                    "v" => convert.get_or_insert_default().version = value,
+                    "stream" => allowed &= *value == "watch",
+                    "sv" => allowed &= server_version && *value == "v1",
+                    "pretty" => pretty |= *value == "1",
+                    _ => {}
+                }
+            }
+            if let Some(chosen) = accept(encoding, convert).filter(|_| allowed) {
+                return Some((chosen, Format { encoding, pretty }));
+            }
         }
     }
-    Some((quality, clause))
+    None
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accept(text: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(ACCEPT, http::HeaderValue::from_static(text))])
-    }
-
-    #[test]
-    fn clients_get_the_form_that_they_like_best() {
-        const KUBECTL: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-        for (header, form) in [
-            ("", Form::Plain),
-            ("*/*", Form::Plain),
-            (KUBECTL, Form::Table("v1")),
-            ("application/json;as=Table;v=v1beta1;g=meta.k8s.io", Form::Table("v1beta1")),
-            ("application/json;as=Table;v=v1;g=meta.k8s.io;q=0.2, application/json;q=0.9", Form::Plain),
-            ("application/vnd.kubernetes.protobuf,application/json", Form::Plain),
-            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Form::Partial),
-            ("application/json;as=Unheard;g=x;v=v1,application/json", Form::Plain),
-        ] {
-            assert_eq!(list(&accept(header)), Ok(form), "{header}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_406() {
-        for header in [
-            "text/html",
-            "application/yaml",
-            "application/json;q=0",
-            "application/json;as=Unheard;g=x;v=v1",
-            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-        ] {
-            assert_eq!(list(&accept(header)).unwrap_err().code(), 406, "{header}");
-        }
-    }
-
-    #[test]
-    fn the_hub_gets_aggregated_discovery_and_old_clients_the_list_of_groups() {
-        const HUB: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
-        assert_eq!(aggregated(&accept(HUB)), Ok(true));
-        assert_eq!(aggregated(&accept("application/json")), Ok(false));
-        assert_eq!(aggregated(&HeaderMap::new()), Ok(false));
-        assert!(
-            aggregated(&accept("application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"))
-                .is_err()
-        );
-    }
-}
+#[path = "negotiation_tests.rs"]
+mod tests;

@@ -24,7 +24,7 @@ pub(super) enum Include {
 pub(super) struct Partial<'a> {
     kind: &'static str,
     #[serde(rename = "apiVersion")]
-    api_version: &'static str,
+    api_version: String,
     metadata: ObjectMeta<'a>,
 }
 
@@ -36,17 +36,19 @@ impl Include {
             Some("Object") => Ok(Self::Object),
             Some(other) => Err(Status::new(
                 Reason::BadRequest,
-                format!("unrecognized includeObject value: {other:?}; it is None, Metadata or Object"),
+                format!(
+                    "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+                ),
             )),
         }
     }
 }
 
-/// Only the metadata of a cluster.
-pub(super) fn partial<'a>(cluster: &'a Cluster, group: &GroupName) -> Partial<'a> {
+/// Only the metadata of a cluster, in a version of meta.k8s.io.
+pub(super) fn partial<'a>(cluster: &'a Cluster, group: &GroupName, version: &str) -> Partial<'a> {
     Partial {
         kind: "PartialObjectMetadata",
-        api_version: "meta.k8s.io/v1",
+        api_version: format!("meta.k8s.io/{version}"),
         metadata: gateway::metadata(cluster, group),
     }
 }
@@ -71,7 +73,7 @@ pub(super) fn show(
             ]);
             match include {
                 Include::None => json!({"cells": cells, "object": null}),
-                Include::Metadata => json!({"cells": cells, "object": partial(cluster, group)}),
+                Include::Metadata => json!({"cells": cells, "object": partial(cluster, group, version)}),
                 Include::Object => json!({"cells": cells, "object": gateway::show(cluster, group)}),
             }
         })

@@ -16,7 +16,12 @@ impl<'a> Query<'a> {
 
     /// The first value of a parameter.
     pub fn first(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.0.split('&').filter(|pair| is_read(pair)).find_map(|pair| {
+        self.all(name).next()
+    }
+
+    /// All values of a parameter, in their order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+        self.0.split('&').filter(|pair| is_read(pair)).filter_map(move |pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decode(key) == name).then(|| decode(value))
         })

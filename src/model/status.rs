@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A Kubernetes `Status` (meta/v1) that says why a request failed. Serializes in the key order of kube-apiserver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,6 +154,17 @@ impl Status {
 
     /// The body: JSON with a newline at its end, `& < >` escaped as Go's encoder does.
     pub fn to_json(&self) -> Vec<u8> {
+        // Strings and numbers only: there is nothing in it that could fail to serialize.
+        let text = serde_json::to_string(self).unwrap_or_default();
+        let mut escaped = text.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+        escaped.push('\n');
+        escaped.into_bytes()
+    }
+}
+
+/// In the key order of kube-apiserver.
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Body<'a> {
             kind: &'static str,
@@ -180,11 +191,7 @@ impl Status {
             details: self.details.as_deref(),
             code: self.code.as_u16(),
         };
-        // Strings and numbers only: there is nothing in it that could fail to serialize.
-        let text = serde_json::to_string(&body).unwrap_or_default();
-        let mut escaped = text.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
-        escaped.push('\n');
-        escaped.into_bytes()
+        body.serialize(serializer)
     }
 }
 

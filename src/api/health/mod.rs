@@ -1,0 +1,276 @@
+//! Writing a cluster's health: PUT and PATCH of `clustergateways/NAME/health`.
+//!
+//! The order in which things are looked at is kube-apiserver's (endpoints/handlers/update.go and patch.go), because
+//! the first of two mistakes is the one that is told. What comes out is what the Secret's annotations are to say; who
+//! writes them, and what a conflict means, is not decided here.
+
+mod body;
+mod fields;
+mod go_json;
+mod options;
+mod patch;
+
+use http::header::{CONTENT_TYPE, HeaderValue, WARNING};
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::clusters::{Cluster, Health};
+use crate::model::{Answer, Details, Query, Reason, Status};
+
+use super::negotiation::{self, Wanted};
+use super::{Api, Request, gateway, serve};
+
+use body::Input;
+use options::{Options, Validation};
+use patch::PatchType;
+
+/// The most that a body may hold: kube-apiserver's `MaxRequestBodyBytes`.
+pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// The subresource.
+const SUBRESOURCE: &str = "health";
+const KIND: &str = "ClusterGateway";
+
+/// A write that was begun: its body is still to be read.
+pub struct HealthWrite<'a> {
+    api: &'a Api,
+    request: Request<'a>,
+    name: &'a str,
+    wanted: Wanted,
+    patch: Option<PatchType>,
+}
+
+/// A write whose body was understood.
+pub struct HealthChange {
+    what: What,
+    options: Options,
+    warnings: Vec<String>,
+}
+
+enum What {
+    /// The object as it is to be.
+    Object(Value),
+    Patch(patch::Patch),
+}
+
+/// What is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthWanted {
+    /// The health.
+    pub health: Health,
+    /// The version that the caller insists on. None: whatever is there now.
+    pub resource_version: Option<String>,
+    /// Nothing is to be stored.
+    pub dry_run: bool,
+    /// Who is said to have changed it.
+    pub field_manager: Option<String>,
+    /// What the caller should know although it is done.
+    pub warnings: Vec<String>,
+}
+
+impl Api {
+    /// The write that a request asks for; none when it asks for something else.
+    pub fn health_write<'a>(&'a self, request: &Request<'a>) -> Option<Result<HealthWrite<'a>, Status>> {
+        if !matches!(*request.method, Method::PUT | Method::PATCH) {
+            return None;
+        }
+        let parts = serve::parts(request.path);
+        let [_, group, version, serve::RESOURCE, name, SUBRESOURCE] = parts[..] else { return None };
+        if group != self.group.as_str() || version != super::VERSION || parts[0] != "apis" || name.is_empty()
+        {
+            return None;
+        }
+        Some(HealthWrite::begin(self, *request, name))
+    }
+
+    /// 409: somebody else was faster.
+    pub fn conflict(&self, name: &str, why: &str) -> Status {
+        let group = self.group.as_str();
+        let resource = serve::RESOURCE;
+        let message = format!("Operation cannot be fulfilled on {resource}.{group} {name:?}: {why}");
+        Status::new(Reason::Conflict, message).with_details(Details {
+            name: name.to_owned(),
+            group: group.to_owned(),
+            kind: resource.to_owned(),
+            ..Details::default()
+        })
+    }
+
+    /// 404
+    pub fn no_cluster(&self, name: &str) -> Status {
+        Status::object_not_found(self.group.as_str(), serve::RESOURCE, name)
+    }
+}
+
+/// What a conflict of versions is called.
+pub const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+impl<'a> HealthWrite<'a> {
+    fn begin(api: &'a Api, request: Request<'a>, name: &'a str) -> Result<Self, Status> {
+        let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let patch = match *request.method {
+            Method::PATCH => Some(PatchType::of(content_type.unwrap_or_default())?),
+            _ => None,
+        };
+        let wanted = negotiation::object(&request, KIND)?;
+        Ok(Self { api, request, name, wanted, patch })
+    }
+
+    /// The cluster's name.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// Reads the body.
+    pub fn read(&self, body: &[u8]) -> Result<HealthChange, Status> {
+        let query = Query::new(self.request.query);
+        let (what, options, warnings) = match self.patch {
+            Some(kind) => {
+                let options = Options::of_patch(&query)?;
+                (What::Patch(patch::Patch::read(kind, body, options.validation)?), options, Vec::new())
+            }
+            None => {
+                let options = Options::of_update(&query)?;
+                let input = Input::of(self.request.headers)?;
+                let object = input.object(body, self.api.group.as_str())?;
+                let (schema, definitions) = self.api.openapi.schema(&self.api.group, KIND);
+                if let Some(problem) = fields::mistyped(&object, schema, definitions) {
+                    return Err(body::unusable(&problem));
+                }
+                let unknown = unknown_fields(&object, schema, definitions, options.validation);
+                if options.validation == Validation::Strict && !unknown.is_empty() {
+                    return Err(body::unusable(&format!("strict decoding error: {}", unknown.join(", "))));
+                }
+                self.check_name(&object)?;
+                (What::Object(object), options, unknown)
+            }
+        };
+        Ok(HealthChange { what, options, warnings })
+    }
+
+    /// What is to be written to a cluster as it is now.
+    pub fn apply(&self, change: &HealthChange, cluster: &Cluster) -> Result<HealthWanted, Status> {
+        let own = &cluster.metadata;
+        let mut warnings = change.warnings.clone();
+        let (object, resource_version) = match &change.what {
+            What::Object(object) => {
+                let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+                if !uid.is_empty() && uid != own.uid {
+                    let key = format!("/{}/{}", serve::RESOURCE, self.name);
+                    return Err(self.api.conflict(
+                        self.name,
+                        &format!(
+                            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                            own.uid
+                        ),
+                    ));
+                }
+                let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+                (object.clone(), Some(version).filter(|version| !matches!(*version, "" | "0")))
+            }
+            What::Patch(patch) => {
+                let shown =
+                    serde_json::to_value(gateway::show(cluster, &self.api.group)).map_err(|error| {
+                        Status::new(Reason::InternalError, format!("the object cannot be written: {error}"))
+                    })?;
+                let object = self.patched(patch, &shown, change.options.validation, &mut warnings)?;
+                self.check_name(&object)?;
+                (object, None)
+            }
+        };
+        // A patch that names a version insists on it; one that does not is for whatever is there.
+        let patched = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        let insisted = match &change.what {
+            What::Object(_) => resource_version.map(str::to_owned),
+            What::Patch(_) => {
+                (!matches!(patched, "" | "0") && patched != own.resource_version).then(|| patched.to_owned())
+            }
+        };
+        let status = &object["status"];
+        Ok(HealthWanted {
+            health: Health {
+                healthy: status["healthy"].as_bool().unwrap_or_default(),
+                reason: status["healthyReason"].as_str().unwrap_or_default().to_owned(),
+            },
+            resource_version: insisted,
+            dry_run: change.options.dry_run,
+            field_manager: change.options.field_manager.clone(),
+            warnings,
+        })
+    }
+
+    /// The object after a patch, which has to be one of ours.
+    fn patched(
+        &self,
+        patch: &patch::Patch,
+        shown: &Value,
+        validation: Validation,
+        warnings: &mut Vec<String>,
+    ) -> Result<Value, Status> {
+        let object = patch.apply(shown)?;
+        let (schema, definitions) = self.api.openapi.schema(&self.api.group, KIND);
+        let refuse = |problem: String| {
+            let text = format!("Invalid value: {:?}: {problem}", object.to_string());
+            options::invalid("", "", "", vec![("patch", "FieldValueInvalid", text)])
+        };
+        if let Some(problem) = fields::mistyped(&object, schema, definitions) {
+            return Err(refuse(problem));
+        }
+        let unknown = unknown_fields(&object, schema, definitions, validation);
+        if validation == Validation::Strict && !unknown.is_empty() {
+            return Err(refuse(format!("strict decoding error: {}", unknown.join(", "))));
+        }
+        warnings.extend(unknown);
+        let (before, after) = (&shown["metadata"]["uid"], &object["metadata"]["uid"]);
+        if before != after && !after.is_null() && after != "" {
+            let text = format!("Invalid value: {after}: field is immutable");
+            let problem = ("metadata.uid", "FieldValueInvalid", text);
+            return Err(options::invalid(self.api.group.as_str(), KIND, self.name, vec![problem]));
+        }
+        Ok(object)
+    }
+
+    fn check_name(&self, object: &Value) -> Result<(), Status> {
+        let name = self.name;
+        let message = match object["metadata"]["name"].as_str().unwrap_or_default() {
+            own if own == name => return Ok(()),
+            "" => format!(
+                "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+            ),
+            other => format!("the name of the object ({other}) does not match the name on the URL ({name})"),
+        };
+        Err(Status::new(Reason::BadRequest, message))
+    }
+
+    /// The answer: the cluster as it is now.
+    pub fn answer(&self, cluster: &Cluster, warnings: &[String]) -> Result<Answer, Status> {
+        let cluster = std::sync::Arc::new(cluster.clone());
+        let mut answer = serve::one(self.api, &self.request, self.wanted, &cluster)?;
+        *answer.status_mut() = StatusCode::OK;
+        for warning in warnings {
+            // RFC 7234, section 5.5, as Kubernetes writes it. What cannot stand in a header is left out.
+            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+                answer.headers_mut().append(WARNING, value);
+            }
+        }
+        Ok(answer)
+    }
+}
+
+fn unknown_fields(
+    object: &Value,
+    schema: &Value,
+    definitions: &Value,
+    validation: Validation,
+) -> Vec<String> {
+    if validation == Validation::Ignore {
+        return Vec::new();
+    }
+    let unknown = fields::unknown(object, schema, definitions);
+    unknown.into_iter().map(|path| format!("unknown field {path:?}")).collect()
+}
+
+#[cfg(test)]
+mod tests;
