@@ -1,17 +1,19 @@
 //! A cluster as a ClusterGateway.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::time::SystemTime;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::clusters::{Cluster, CredentialState, EndpointType};
+use crate::clusters::{self, EndpointType, View};
 use crate::model::GroupName;
 
 use super::VERSION;
+use super::meta::ObjectMeta;
+use super::table::Column;
+
+pub(super) const KIND: &str = "ClusterGateway";
 
 /// `ClusterGateway`, with the fields of the Go gateway, less the credential itself, plus conditions.
 #[derive(Debug, Serialize)]
@@ -22,23 +24,6 @@ pub(super) struct ClusterGateway<'a> {
     metadata: ObjectMeta<'a>,
     spec: Spec<'a>,
     status: Status<'a>,
-}
-
-/// `metav1.ObjectMeta`, as far as it is known.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ObjectMeta<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    uid: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    resource_version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    creation_timestamp: Option<&'a str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: &'a BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<&'a str, &'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,24 +73,27 @@ struct Status<'a> {
     conditions: Vec<Condition<'a>>,
 }
 
-/// `metav1.Condition`, but for `lastTransitionTime`: nothing is stored here, so that nobody knows, and replicas
-/// would contradict each other.
+/// `metav1.Condition`
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Condition<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     status: &'static str,
+    /// As far as this replica knows: nothing is stored, so that another one, or this one after it was started anew,
+    /// says something else.
+    last_transition_time: String,
     reason: &'static str,
-    message: Cow<'a, str>,
+    message: &'a str,
 }
 
-/// A cluster as it is shown.
-pub(super) fn show<'a>(cluster: &'a Cluster, group: &GroupName) -> ClusterGateway<'a> {
-    let spec = &cluster.spec;
+/// A cluster as it is shown, by this resourceVersion.
+pub(super) fn show<'a>(view: &'a View, version: u64, group: &GroupName) -> ClusterGateway<'a> {
+    let spec = &view.spec;
     ClusterGateway {
-        kind: "ClusterGateway",
+        kind: KIND,
         api_version: format!("{group}/{VERSION}"),
-        metadata: metadata(cluster, group),
+        metadata: metadata(view, version, group),
         spec: Spec {
             provider: "",
             access: Access {
@@ -122,31 +110,47 @@ pub(super) fn show<'a>(cluster: &'a Cluster, group: &GroupName) -> ClusterGatewa
             },
         },
         status: Status {
-            healthy: cluster.health.healthy,
-            healthy_reason: &cluster.health.reason,
-            conditions: conditions(cluster, group),
+            healthy: view.health.healthy,
+            healthy_reason: &view.health.reason,
+            conditions: view.conditions.iter().map(condition).collect(),
         },
     }
 }
 
 /// A cluster's metadata. Of the Secret's annotations only those of the group: any other may hold anything, and
 /// kubectl's `last-applied-configuration` holds the whole Secret.
-pub(super) fn metadata<'a>(cluster: &'a Cluster, group: &GroupName) -> ObjectMeta<'a> {
-    let from = &cluster.metadata;
+pub(super) fn metadata<'a>(view: &'a View, version: u64, group: &GroupName) -> ObjectMeta<'a> {
+    let from = &view.metadata;
     let is_ours = |key: &str| key.split_once('/').is_some_and(|(prefix, _)| is_under(prefix, group));
+    let pair = |(key, value): (&'a String, &'a String)| (key.as_str().into(), value.as_str());
     ObjectMeta {
-        name: cluster.name.as_str(),
+        name: view.name.as_str(),
         uid: &from.uid,
-        resource_version: &from.resource_version,
+        resource_version: version,
         creation_timestamp: from.creation_timestamp.as_deref(),
-        labels: &from.labels,
-        annotations: from
-            .annotations
-            .iter()
-            .filter(|(key, _)| is_ours(key))
-            .map(|(key, value)| (key.as_str(), value.as_str()))
-            .collect(),
+        labels: from.labels.iter().map(pair).collect(),
+        annotations: from.annotations.iter().filter(|(key, _)| is_ours(key)).map(pair).collect(),
     }
+}
+
+/// The columns of the Go gateway.
+pub(super) const COLUMNS: &[Column] = &[
+    Column::new("Name", "string", "name", "the name of the cluster", 0),
+    Column::new("Provider", "string", "", "the cluster provider type", 0),
+    Column::new("Credential-Type", "string", "", "the credential type", 0),
+    Column::new("Endpoint-Type", "string", "", "the endpoint type", 0),
+    Column::new("Healthy", "string", "", "the healthiness of the gateway", 0),
+];
+
+/// What stands in them.
+pub(super) fn cells(view: &View) -> Vec<Value> {
+    vec![
+        view.name.as_str().into(),
+        "".into(),
+        view.spec.credential_type.as_str().into(),
+        view.spec.endpoint_type.as_str().into(),
+        view.health.healthy.to_string().into(),
+    ]
 }
 
 /// The group itself or a domain below it (`status.cluster.core.oam.dev`).
@@ -154,54 +158,17 @@ fn is_under(prefix: &str, group: &GroupName) -> bool {
     prefix.strip_suffix(group.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-fn conditions<'a>(cluster: &'a Cluster, group: &GroupName) -> Vec<Condition<'a>> {
-    let mut conditions = vec![match (&cluster.access, &cluster.problem) {
-        (Ok(_), None) => condition("Usable", "True", "SecretAccepted", ""),
-        (Ok(_), Some(problem)) => condition("Usable", "True", "EarlierSecretInForce", problem.as_str()),
-        (Err(why), _) => condition("Usable", "False", "SecretRefused", why.as_str()),
-    }];
-    if let Ok(access) = &cluster.access {
-        conditions.push(match access.verified {
-            true => condition("Verified", "True", "CertificateAuthorityGiven", ""),
-            false if cluster.spec.endpoint_type == EndpointType::ClusterProxy => condition(
-                "Verified",
-                "False",
-                "ServerNameMissing",
-                format!(
-                    "behind Konnectivity whoever answers is taken for the cluster and is shown its credential: the \
-                     annotation {group}/tls-server-name, with ca.crt, says what its certificate has to say"
-                ),
-            ),
-            false => condition(
-                "Verified",
-                "False",
-                "CertificateAuthorityMissing",
-                "the Secret has no ca.crt: whoever answers at the endpoint is taken for the cluster and is shown its credential",
-            ),
-        });
-        conditions.push(credential(access.credential_state(SystemTime::now())));
-    }
-    conditions
-}
-
-/// Of this replica's own, at this moment: each has its own credential where it has to be got.
-fn credential(state: CredentialState) -> Condition<'static> {
-    const KIND: &str = "CredentialReady";
-    match state {
-        CredentialState::Ready => condition(KIND, "True", "CredentialAvailable", ""),
-        CredentialState::Endangered(why) => condition(KIND, "True", "CredentialEndangered", why),
-        CredentialState::Missing(why) => condition(KIND, "False", "CredentialUnavailable", why),
-        CredentialState::NotAskedFor => {
-            condition(KIND, "Unknown", "CredentialNotAskedFor", "it is got when a request needs it")
-        }
+fn condition(condition: &clusters::Condition) -> Condition<'_> {
+    Condition {
+        kind: condition.kind,
+        status: condition.status,
+        last_transition_time: rfc3339(condition.since),
+        reason: condition.reason,
+        message: &condition.message,
     }
 }
 
-fn condition<'a>(
-    kind: &'static str,
-    status: &'static str,
-    reason: &'static str,
-    message: impl Into<Cow<'a, str>>,
-) -> Condition<'a> {
-    Condition { kind, status, reason, message: message.into() }
+fn rfc3339(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.map(|time| time.to_string()).unwrap_or_default()
 }

@@ -70,6 +70,21 @@ pub(super) fn list(request: &Request<'_>, kind: &str) -> Result<Wanted, Status> 
     Ok(Wanted { form, format })
 }
 
+/// For the events of a watch, each of one object. They are written in JSON only.
+pub(super) fn stream(request: &Request<'_>) -> Result<Form, Status> {
+    let only_json = |encoding, convert: Option<Convert<'_>>| {
+        resource(encoding, convert).filter(|_| encoding == Encoding::Json)
+    };
+    match select(request, true, only_json) {
+        Some((Target::Plain, _)) => Ok(Form::Plain),
+        Some((Target::Table(version), _)) => Ok(Form::Table(version)),
+        Some((Target::One(version), _)) => Ok(Form::Partial(version)),
+        Some((Target::Many(_), _)) | None => {
+            Err(not_acceptable("only the following media types are accepted: application/json;stream=watch"))
+        }
+    }
+}
+
 /// For a document.
 pub(super) fn document(request: &Request<'_>) -> Result<Format, Status> {
     let (_, format) = choose(request, |encoding, convert| {

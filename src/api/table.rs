@@ -1,15 +1,13 @@
-//! Objects as rows (meta.k8s.io Table), and as nothing but their metadata.
-
-use std::sync::Arc;
+//! Objects as rows (meta.k8s.io Table).
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::clusters::Cluster;
-use crate::model::{GroupName, Reason, Status};
+use crate::model::{Query, Reason, Status};
 
-use super::gateway::{self, ObjectMeta};
-use crate::model::Query;
+use super::Api;
+use super::meta::{ListMeta, Partial};
+use super::resource::{Object, Resource, Shown};
 
 /// `includeObject`: how much of an object goes along with its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +17,41 @@ pub(super) enum Include {
     Object,
 }
 
-/// `PartialObjectMetadata`
-#[derive(Debug, Serialize)]
-pub(super) struct Partial<'a> {
+/// `metav1.TableColumnDefinition`
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Column {
+    name: &'static str,
+    #[serde(rename = "type")]
     kind: &'static str,
-    #[serde(rename = "apiVersion")]
+    format: &'static str,
+    description: &'static str,
+    priority: u8,
+}
+
+/// `metav1.Table`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Table<'a> {
+    kind: &'static str,
     api_version: String,
-    metadata: ObjectMeta<'a>,
+    metadata: ListMeta,
+    /// None: those who watch were told with the first row.
+    column_definitions: Option<&'static [Column]>,
+    rows: Vec<Row<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    cells: Vec<Value>,
+    object: RowObject<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum RowObject<'a> {
+    None,
+    Metadata(Partial<'a>),
+    Object(Shown<'a>),
 }
 
 impl Include {
@@ -44,55 +70,66 @@ impl Include {
     }
 }
 
-/// Only the metadata of a cluster, in a version of meta.k8s.io.
-pub(super) fn partial<'a>(cluster: &'a Cluster, group: &GroupName, version: &str) -> Partial<'a> {
-    Partial {
-        kind: "PartialObjectMetadata",
-        api_version: format!("meta.k8s.io/{version}"),
-        metadata: gateway::metadata(cluster, group),
+impl Column {
+    pub(super) const fn new(
+        name: &'static str,
+        kind: &'static str,
+        format: &'static str,
+        description: &'static str,
+        priority: u8,
+    ) -> Self {
+        Self { name, kind, format, description, priority }
     }
 }
 
-/// Rows with the columns of the Go gateway.
-pub(super) fn show(
-    clusters: &[Arc<Cluster>],
-    resource_version: &str,
-    version: &str,
-    include: Include,
-    group: &GroupName,
-) -> Value {
-    let rows: Vec<Value> = clusters
-        .iter()
-        .map(|cluster| {
-            let cells = json!([
-                cluster.name.as_str(),
-                "",
-                cluster.spec.credential_type.as_str(),
-                cluster.spec.endpoint_type.as_str(),
-                cluster.health.healthy.to_string(),
-            ]);
-            match include {
-                Include::None => json!({"cells": cells, "object": null}),
-                Include::Metadata => json!({"cells": cells, "object": partial(cluster, group, version)}),
-                Include::Object => json!({"cells": cells, "object": gateway::show(cluster, group)}),
-            }
-        })
-        .collect();
-    json!({
-        "kind": "Table",
-        "apiVersion": format!("meta.k8s.io/{version}"),
-        "metadata": {"resourceVersion": resource_version},
-        "columnDefinitions": [
-            column("Name", "name", "the name of the cluster"),
-            column("Provider", "", "the cluster provider type"),
-            column("Credential-Type", "", "the credential type"),
-            column("Endpoint-Type", "", "the endpoint type"),
-            column("Healthy", "", "the healthiness of the gateway"),
-        ],
-        "rows": rows,
-    })
-}
+impl<'a> Table<'a> {
+    /// Of objects, each by its resourceVersion, in a version of meta.k8s.io.
+    pub(super) fn new(
+        resource: Resource,
+        objects: impl Iterator<Item = (Object<'a>, u64)>,
+        metadata: ListMeta,
+        version: &str,
+        include: Include,
+        api: &Api,
+    ) -> Self {
+        let rows = objects.map(|(object, of)| Row {
+            cells: object.cells(api),
+            object: match include {
+                Include::None => RowObject::None,
+                Include::Metadata => RowObject::Metadata(Partial::new(object.metadata(of, api), version)),
+                Include::Object => RowObject::Object(object.show(of, api)),
+            },
+        });
+        Self {
+            kind: "Table",
+            api_version: format!("meta.k8s.io/{version}"),
+            metadata,
+            column_definitions: Some(resource.columns()),
+            rows: rows.collect(),
+        }
+    }
 
-fn column(name: &str, format: &str, description: &str) -> Value {
-    json!({"name": name, "type": "string", "format": format, "description": description, "priority": 0})
+    /// One row that says nothing but a resourceVersion, and perhaps that the initial events are over.
+    pub(super) fn bookmark(
+        resource: Resource,
+        partial: Partial<'a>,
+        metadata: ListMeta,
+        version: &str,
+        include: Include,
+    ) -> Self {
+        let cells = resource.columns().iter().map(|_| "".into()).collect();
+        let object = if include == Include::None { RowObject::None } else { RowObject::Metadata(partial) };
+        Self {
+            kind: "Table",
+            api_version: format!("meta.k8s.io/{version}"),
+            metadata,
+            column_definitions: Some(resource.columns()),
+            rows: vec![Row { cells, object }],
+        }
+    }
+
+    /// Without the columns.
+    pub(super) fn without_columns(self) -> Self {
+        Self { column_definitions: None, ..self }
+    }
 }

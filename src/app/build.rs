@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::{Operations, Readiness};
-use crate::api::Api;
+use crate::api::{self, Api};
 use crate::authn::{
     self, Authenticator, AuthenticatorOptions, HubConfigError, HubConfigFlags, HubConfigSource,
     HubTokenReviewer,
@@ -76,7 +76,9 @@ pub(super) async fn build(
     };
     let tables = tables(config, clients, &registry, reading, &readiness, &mut tasks)?;
 
-    let api = Arc::new(Api::new(config.clusters.group_name.clone()));
+    let shows_local = config.clusters.virtual_cluster_with_control_plane;
+    let api = Api::new(config.clusters.group_name.clone(), shows_local, api::Metrics::register(&registry)?);
+    let api = Arc::new(api);
     let operations = Operations::new(readiness.clone(), registry);
     let options = Options {
         group: config.clusters.group_name.as_str().into(),

@@ -33,7 +33,7 @@ pub enum CredentialState {
     Ready,
     /// There is one, but there will be none unless somebody does something.
     Endangered(String),
-    /// There is none, and why.
+    /// There is none that could be used now, and why.
     Missing(String),
     /// There is none because nobody wanted one yet.
     NotAskedFor,
@@ -97,7 +97,10 @@ impl Access {
             None => CredentialState::Ready,
         };
         match &self.credential {
-            Shown::Fixed { validity, .. } => ready(*validity),
+            Shown::Fixed { validity, .. } => match validity.and_then(|validity| validity.problem(now)) {
+                Some(expired) => CredentialState::Missing(expired),
+                None => ready(*validity),
+            },
             Shown::Renewed(source) => {
                 let standing = source.standing();
                 match (standing.usable, standing.problem) {

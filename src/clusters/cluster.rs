@@ -1,23 +1,18 @@
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::exchange::Rules;
 use crate::model::ClusterName;
 use crate::telemetry::ClusterSeries;
 
-use super::{Access, Streams};
+use super::{Access, Condition, Streams};
 
 /// One cluster as of one generation of its Secret: what our API shows of it, and what a request needs to reach it.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    /// The Secret's name.
-    pub name: ClusterName,
-    /// The Secret's metadata.
-    pub metadata: Metadata,
-    /// What ClusterGateway shows. Holds no credential.
-    pub spec: Spec,
-    /// From the Secret's annotations.
-    pub health: Health,
+    /// What anybody who may read clusters may know. A cluster has all of its fields as if they were its own.
+    pub view: Arc<View>,
     /// How to reach it, or why that is not possible.
     pub access: Result<Arc<Access>, String>,
     /// What is wrong with the latest Secret, for people to read: `access` may still be there, as that of an earlier
@@ -29,6 +24,33 @@ pub struct Cluster {
     pub series: Arc<ClusterSeries>,
     /// Its upgraded connections.
     pub streams: Arc<Streams>,
+}
+
+/// What there is to show of a cluster. Holds no credential and no connection, so that histories may keep it.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The Secret's name.
+    pub name: ClusterName,
+    /// The Secret's metadata.
+    pub metadata: Metadata,
+    /// The resourceVersion to show: the Secret's, or a later one of the hub's as of which time alone changed what
+    /// there is to show. 0 where the Secret has none.
+    pub version: u64,
+    /// What ClusterGateway shows. Holds no credential.
+    pub spec: Spec,
+    /// From the Secret's annotations.
+    pub health: Health,
+    /// Whether it can be used, and why not.
+    pub conditions: Vec<Condition>,
+}
+
+/// So that who reads `cluster.name` need not know which of its sides has it.
+impl Deref for Cluster {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
+    }
 }
 
 /// What a Secret says about itself.

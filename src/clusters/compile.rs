@@ -14,10 +14,11 @@ use crate::telemetry;
 use crate::upstream::{Konnectivity, Network, Speaks, Trust, Upstream, UpstreamSpec};
 
 use super::access::Grants;
+use super::condition::conditions;
 use super::fingerprint::Fingerprint;
 use super::secret::{Credential, Reading, Recipe};
 use super::way::Unverified;
-use super::{Access, Cluster, EndpointType, Grant, Metadata, Unusable};
+use super::{Access, Cluster, EndpointType, Grant, Metadata, Spec, Unusable, View};
 
 /// How Secrets are read.
 #[derive(Debug, Clone)]
@@ -95,13 +96,26 @@ pub(super) fn compile(
     let streams = same.map(|previous| Arc::clone(&previous.cluster.streams)).unwrap_or_default();
     let rules = rules(&reading.metadata, options);
     let problem = problem.or_else(|| rules.as_ref().err().cloned());
-    let cluster = Cluster {
-        series: options.telemetry.cluster(&reading.name),
-        rules,
+    let known = same.map_or(&[][..], |previous| &previous.cluster.conditions);
+    let view = View {
+        conditions: conditions(
+            &access,
+            problem.as_deref(),
+            failed,
+            &options.unverified(&reading.spec),
+            known,
+            now,
+        ),
+        version: reading.metadata.resource_version.parse().unwrap_or_default(),
         name: reading.name,
         metadata: reading.metadata,
         spec: reading.spec,
         health: reading.health,
+    };
+    let cluster = Cluster {
+        series: options.telemetry.cluster(&view.name),
+        view: Arc::new(view),
+        rules,
         access,
         problem,
         streams,
@@ -114,20 +128,49 @@ impl Compiled {
         self.cluster.access.as_ref().is_ok_and(|access| access.is_source_in_use())
     }
 
-    /// The same as of now, when time alone has changed what there is to say about it.
-    pub(super) fn as_of(&self, now: SystemTime) -> Option<Self> {
-        if self.failed {
+    /// The same as of now and of a resourceVersion, when time alone (or somebody's credential) has changed what
+    /// there is to say about it.
+    pub(super) fn as_of(&self, options: &Options, now: SystemTime, version: u64) -> Option<Self> {
+        let cluster = &self.cluster;
+        let problem = match (self.failed, self.origin) {
+            (true, _) | (false, None) => cluster.problem.clone(),
+            (false, Some(origin)) => {
+                let expired = origin.validity.and_then(|validity| validity.problem(now));
+                expired.or_else(|| cluster.rules.as_ref().err().cloned())
+            }
+        };
+        let unverified = options.unverified(&cluster.spec);
+        let known = &cluster.conditions;
+        let conditions =
+            conditions(&cluster.access, problem.as_deref(), self.failed, &unverified, known, now);
+        if problem == cluster.problem && conditions == cluster.conditions {
             return None;
         }
-        let problem = self.origin?.validity.and_then(|validity| validity.problem(now));
-        (problem != self.cluster.problem).then(|| Self {
-            cluster: Arc::new(Cluster { problem, ..Cluster::clone(&self.cluster) }),
-            ..self.clone()
-        })
+        let view = View { conditions, version: cluster.version.max(version), ..View::clone(&cluster.view) };
+        let cluster = Cluster { view: Arc::new(view), problem, ..Cluster::clone(cluster) };
+        Some(Self { cluster: Arc::new(cluster), ..self.clone() })
     }
 }
 
 impl Options {
+    /// What there is to say of a cluster that can be used and is not verified: reason and message.
+    fn unverified(&self, spec: &Spec) -> (&'static str, String) {
+        match spec.endpoint_type {
+            EndpointType::ClusterProxy => (
+                "ServerNameMissing",
+                format!(
+                    "behind Konnectivity whoever answers is taken for the cluster and is shown its credential: the \
+                     annotation {}/tls-server-name, with ca.crt, says what its certificate has to say",
+                    self.group
+                ),
+            ),
+            EndpointType::Const | EndpointType::Unknown => (
+                "CertificateAuthorityMissing",
+                "the Secret has no ca.crt: whoever answers at the endpoint is taken for the cluster and is shown its credential".to_owned(),
+            ),
+        }
+    }
+
     /// The label that makes a Secret a cluster.
     pub fn credential_type_label(&self) -> String {
         format!("{}/cluster-credential-type", self.group)

@@ -52,13 +52,13 @@ fn logged(work: impl FnOnce()) -> Vec<String> {
 fn list(writer: &mut Writer, secrets: &[Secret]) {
     writer.begin();
     writer.stage(secrets);
-    writer.finish("1".to_owned());
+    writer.finish("1");
 }
 
 #[test]
 fn each_change_of_state_is_one_line_and_no_change_is_none() {
     let mut writer = writer();
-    let mut step = |change: Change| logged(|| writer.apply(&[change], "2".to_owned()));
+    let mut step = |change: Change| logged(|| writer.apply(&[change], "2"));
     let apply = |secret: Secret| Change::Apply(Box::new(secret));
     let good = || token_secret("a");
     let broken = || without(good(), "token");

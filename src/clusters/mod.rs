@@ -7,11 +7,18 @@
 //! publishes. It promises that after any history of changes the table is the one that a fresh start would make, but
 //! for this: a Secret that becomes a mistake leaves its cluster's last good access in force. A mistake harms its own
 //! cluster only; a source that cannot be reached leaves the whole table as it is.
+//!
+//! Beside the table there is a history of what has changed ([`Tables::since`]), in the order of the hub's
+//! resourceVersions and each change once, for those who watch. It is bounded, and says so to those whom it has left
+//! behind.
 
 mod access;
+mod changes;
 mod cluster;
 mod compile;
+mod condition;
 mod fingerprint;
+mod history;
 mod journal;
 mod metrics;
 mod secret;
@@ -23,8 +30,10 @@ mod way;
 mod writer;
 
 pub use access::{Access, CredentialState, Grant};
-pub use cluster::{Cluster, CredentialType, EndpointType, Health, Metadata, Spec};
+pub use cluster::{Cluster, CredentialType, EndpointType, Health, Metadata, Spec, View};
 pub use compile::Options;
+pub use condition::Condition;
+pub use history::{Event, Expired, Lost, Position};
 pub use metrics::Metrics;
 pub use streams::{Stream, Streams};
 pub use table::{Table, Tables};

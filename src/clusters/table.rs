@@ -1,24 +1,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
+use parking_lot::RwLock;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::model::ClusterName;
 
-use super::Cluster;
+use super::changes::Changes;
+use super::history::{Event, Expired, History, Lost, Position};
+use super::{Cluster, View};
 
 /// All clusters as of one moment. Immutable: a change makes another table.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Table {
-    clusters: HashMap<ClusterName, Arc<Cluster>>,
-    resource_version: String,
+    clusters: Arc<HashMap<ClusterName, Arc<Cluster>>>,
+    version: u64,
 }
 
 impl Table {
     /// A table of these clusters as of a resourceVersion of the hub's Secrets.
-    pub fn new(clusters: HashMap<ClusterName, Arc<Cluster>>, resource_version: String) -> Self {
-        Self { clusters, resource_version }
+    pub fn new(clusters: HashMap<ClusterName, Arc<Cluster>>, version: u64) -> Self {
+        Self { clusters: Arc::new(clusters), version }
     }
 
     /// The cluster of a name.
@@ -41,19 +46,21 @@ impl Table {
         self.clusters.is_empty()
     }
 
-    /// Of the Secrets that the table was made from; empty before the first list.
-    pub fn resource_version(&self) -> &str {
-        &self.resource_version
+    /// The resourceVersion of the hub's Secrets as of which this is all there is; 0 before the first list.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 }
 
-/// The table in force, for its readers. Cheap to clone.
+/// The table in force and what led to it, for their readers. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Tables(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     table: ArcSwap<Table>,
+    /// Held for moments, and never across an await. Requests for clusters do not touch it.
+    history: RwLock<History>,
     published: watch::Sender<u64>,
 }
 
@@ -61,6 +68,11 @@ impl Tables {
     /// The table in force now. Do not hold the guard across an await.
     pub fn load(&self) -> Guard<Arc<Table>> {
         self.0.table.load()
+    }
+
+    /// The same, to be kept.
+    pub fn load_full(&self) -> Arc<Table> {
+        self.0.table.load_full()
     }
 
     /// The cluster of a name as of now, to be kept for the whole request.
@@ -73,9 +85,91 @@ impl Tables {
         self.0.published.subscribe()
     }
 
-    /// Puts another table in force. For the single writer only.
-    pub fn publish(&self, table: Table) {
-        self.0.table.store(Arc::new(table));
+    /// The table in force now, and where the history goes on from it.
+    pub fn now(&self) -> (Arc<Table>, Position) {
+        let history = self.0.history.read();
+        (self.0.table.load_full(), history.end())
+    }
+
+    /// Where the history goes on for somebody who knows everything as of a resourceVersion.
+    pub fn since(&self, version: u64) -> Result<Position, Expired> {
+        self.0.history.read().since(version)
+    }
+
+    /// What comes next at a position, at most so many events, and the resourceVersion as of which that is all when
+    /// there are none.
+    pub fn next(&self, position: &mut Position, most: usize) -> Result<(Vec<Arc<Event>>, u64), Lost> {
+        let history = self.0.history.read();
+        let events = history.next(*position, most)?;
+        position.next += events.len() as u64;
+        Ok((events, history.version()))
+    }
+
+    /// All clusters as they were as of a resourceVersion, in no order.
+    pub fn at(&self, version: u64) -> Result<Vec<Arc<View>>, Expired> {
+        let (table, events) = {
+            let history = self.0.history.read();
+            let events = history.next(history.since(version)?, usize::MAX);
+            (self.0.table.load_full(), events.unwrap_or_default())
+        };
+        if events.is_empty() {
+            return Ok(table.iter().map(|cluster| Arc::clone(&cluster.view)).collect());
+        }
+        let mut views: HashMap<&ClusterName, &Arc<View>> =
+            table.iter().map(|cluster| (&cluster.name, &cluster.view)).collect();
+        for event in events.iter().rev() {
+            match (&event.before, &event.after) {
+                (Some(before), _) => {
+                    views.insert(&before.name, before);
+                }
+                (None, Some(after)) => {
+                    views.remove(&after.name);
+                }
+                (None, None) => {}
+            }
+        }
+        Ok(views.into_values().cloned().collect())
+    }
+
+    /// Waits until the table is as of a resourceVersion or a later one, at most so long. Fails with the version that
+    /// there is.
+    pub async fn wait_for(&self, version: u64, limit: Duration) -> Result<(), u64> {
+        let mut published = self.subscribe();
+        let there = timeout(limit, published.wait_for(|_| self.load().version() >= version)).await;
+        match there {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(self.load().version()),
+        }
+    }
+
+    /// Puts another table in force, and tells what is different in it. For the single writer only.
+    pub(super) fn publish(&self, table: Table, changes: Changes) {
+        {
+            let mut history = self.0.history.write();
+            let now = Instant::now();
+            match changes {
+                Changes::Told(events) => history.push(events, table.version, now),
+                Changes::Found(events) => history.skip(events, table.version, now),
+                Changes::Unknown => history.reset(table.version),
+            }
+            self.0.table.store(Arc::new(table));
+        }
         self.0.published.send_modify(|number| *number += 1);
+    }
+
+    /// The table is that of a later resourceVersion too. For the single writer only.
+    pub(super) fn progress(&self, version: u64) {
+        let table = Table { version, ..Table::clone(&self.load()) };
+        self.publish(table, Changes::Told(Vec::new()));
+    }
+}
+
+#[cfg(test)]
+impl Tables {
+    /// Tables that hold this one, as after a first list.
+    pub(crate) fn holding(table: Table) -> Self {
+        let tables = Self::default();
+        tables.publish(table, Changes::Unknown);
+        tables
     }
 }

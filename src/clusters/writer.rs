@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::Secret;
 
 use crate::model::ClusterName;
 
+use super::changes::{Changes, Step, found, told};
 use super::compile::{Compiled, Options, compile};
+use super::history::Event;
 use super::{Cluster, Metrics, Table, Tables, journal};
 
 /// From how many Secrets on a thread of its own pays: starting one costs about as much as compiling one Secret.
@@ -23,7 +25,8 @@ pub struct Writer {
     options: Options,
     metrics: Metrics,
     index: HashMap<ClusterName, Compiled>,
-    resource_version: String,
+    /// Of the table in force; 0 before the first list.
+    version: u64,
     /// The clusters of a list that is still coming in.
     staged: HashMap<ClusterName, Compiled>,
 }
@@ -39,14 +42,7 @@ pub enum Change {
 impl Writer {
     /// A writer of these tables, which are empty until a list is complete.
     pub fn new(tables: Tables, options: Options, metrics: Metrics) -> Self {
-        Self {
-            tables,
-            options,
-            metrics,
-            index: HashMap::new(),
-            resource_version: String::new(),
-            staged: HashMap::new(),
-        }
+        Self { tables, options, metrics, index: HashMap::new(), version: 0, staged: HashMap::new() }
     }
 
     /// How Secrets are read.
@@ -72,84 +68,97 @@ impl Writer {
     }
 
     /// The list is complete as of a resourceVersion: puts it in force, and nothing else.
-    pub fn finish(&mut self, resource_version: String) {
+    pub fn finish(&mut self, resource_version: &str) {
         let began = Instant::now();
+        let version = number(resource_version);
         let before = std::mem::replace(&mut self.index, std::mem::take(&mut self.staged));
-        self.publish(resource_version);
-        let mut removed = 0;
-        for (name, old) in &before {
-            let new = self.index.get(name).map(|new| new.cluster.as_ref());
-            end_streams(&old.cluster, new);
-            if new.is_none() {
-                removed += 1;
-                self.metrics.moved(Some(&old.cluster), None);
-            }
-        }
-        let mut pairs = Vec::new();
-        for (name, new) in &self.index {
-            let old = before.get(name).map(|old| &old.cluster);
-            if !old.is_some_and(|old| Arc::ptr_eq(old, &new.cluster)) {
-                self.metrics.moved(old.map(Arc::as_ref), Some(&new.cluster));
-                pairs.push((old.map(Arc::as_ref), new.cluster.as_ref()));
-            }
-        }
-        journal::listed(self.index.len(), removed, pairs.into_iter());
+        let mut steps: Vec<Step> = self
+            .index
+            .iter()
+            .filter_map(|(name, new)| {
+                let old = before.get(name).map(|old| &old.cluster);
+                let same = old.is_some_and(|old| Arc::ptr_eq(old, &new.cluster));
+                (!same).then(|| Step { before: old.cloned(), after: Some(Arc::clone(&new.cluster)) })
+            })
+            .collect();
+        let gone = before.iter().filter(|(name, _)| !self.index.contains_key(*name));
+        let gone: Vec<Step> =
+            gone.map(|(_, old)| Step { before: Some(Arc::clone(&old.cluster)), after: None }).collect();
+        let removed = gone.len();
+        steps.extend(gone);
+        let changes = found(&steps, self.version, version);
+        self.publish(version, changes);
+        self.settle(&steps);
+        let pairs = steps.iter().filter_map(|step| Some((step.before.as_deref(), step.after.as_deref()?)));
+        journal::listed(self.index.len(), removed, pairs);
         self.metrics.published(began.elapsed());
     }
 
-    /// Puts changes in force, all at once, as of a resourceVersion. Of several of one Secret the last counts.
-    pub fn apply(&mut self, changes: &[Change], resource_version: String) {
+    /// Puts changes in force, all at once, as of a resourceVersion. They are told as they came, each one.
+    pub fn apply(&mut self, changes: &[Change], resource_version: &str) {
         let began = Instant::now();
-        let (latest, gone) = latest(changes);
-        let mut before: HashMap<ClusterName, Arc<Cluster>> = HashMap::new();
-        for name in gone {
-            if let Some(old) = self.index.remove(name) {
-                before.insert(old.cluster.name.clone(), old.cluster);
+        let mut steps: Vec<Option<Step>> = changes.iter().map(|_| None).collect();
+        for round in rounds(changes) {
+            let secrets = round.iter().map(|at| changes[*at].secret());
+            let known = secrets.map(|secret| (secret, self.known(secret))).collect::<Vec<_>>();
+            let present: Vec<_> = round.iter().map(|at| matches!(changes[*at], Change::Apply(_))).collect();
+            let kept = known.iter().zip(&present).filter(|(_, present)| **present);
+            let mut compiled = self.compile(&kept.map(|(pair, _)| *pair).collect::<Vec<_>>()).into_iter();
+            for (at, present) in round.into_iter().zip(present) {
+                let made = if present { compiled.next().flatten() } else { None };
+                let name = changes[at].secret().metadata.name.as_deref().unwrap_or_default();
+                let before = self.index.remove(name).map(|old| old.cluster);
+                let after = made.as_ref().map(|made| Arc::clone(&made.cluster));
+                if let Some(made) = made {
+                    self.index.insert(made.cluster.name.clone(), made);
+                }
+                steps[at] = Some(Step { before, after });
             }
         }
-        let known = latest.iter().map(|secret| (*secret, self.known(secret))).collect::<Vec<_>>();
-        let compiled = self.compile(&known);
-        let mut after = Vec::with_capacity(compiled.len());
-        for (secret, made) in latest.iter().zip(compiled) {
-            let name = secret.metadata.name.as_deref().unwrap_or_default();
-            let old = self.index.remove(name);
-            if let Some(old) = old {
-                before.insert(old.cluster.name.clone(), old.cluster);
-            }
-            if let Some(made) = made {
-                after.push(Arc::clone(&made.cluster));
-                self.index.insert(made.cluster.name.clone(), made);
-            }
-        }
-        self.publish(resource_version);
+        let dated = changes.iter().zip(&steps).filter_map(|(change, step)| {
+            let version = change.secret().metadata.resource_version.as_deref().map_or(0, number);
+            step.as_ref().map(|step| (step, version))
+        });
+        let (told, last) = told(dated, self.version);
+        self.publish(last.max(number(resource_version)), told);
         self.metrics.published(began.elapsed());
-        for cluster in after {
-            let old = before.remove(cluster.name.as_str());
-            if let Some(old) = &old {
-                end_streams(old, Some(&cluster));
+        let steps: Vec<Step> = steps.into_iter().flatten().collect();
+        self.settle(&steps);
+        for step in &steps {
+            match (&step.before, &step.after) {
+                (before, Some(after)) => journal::changed(before.as_deref(), after),
+                (Some(before), None) => journal::removed(before),
+                (None, None) => {}
             }
-            self.metrics.moved(old.as_deref(), Some(&cluster));
-            journal::changed(old.as_deref(), &cluster);
         }
-        for old in before.values() {
-            end_streams(old, None);
-            self.metrics.moved(Some(old), None);
-            journal::removed(old);
+    }
+
+    /// The hub has nothing else to tell up to a resourceVersion.
+    pub fn progress(&mut self, resource_version: &str) {
+        let version = number(resource_version);
+        if self.version > 0 && version > self.version {
+            self.version = version;
+            self.tables.progress(version);
         }
     }
 
     /// Says of clusters what only time has made true, that a certificate has expired for one.
     pub fn as_of(&mut self, now: SystemTime) {
-        let changed: Vec<Compiled> = self.index.values().filter_map(|compiled| compiled.as_of(now)).collect();
+        let version = self.version;
+        let changed: Vec<Compiled> =
+            self.index.values().filter_map(|compiled| compiled.as_of(&self.options, now, version)).collect();
         if changed.is_empty() {
             return;
         }
+        let mut events = Vec::with_capacity(changed.len());
         for new in changed {
             let cluster = Arc::clone(&new.cluster);
-            let old = self.index.insert(cluster.name.clone(), new);
-            journal::changed(old.as_ref().map(|old| old.cluster.as_ref()), &cluster);
+            if let Some(old) = self.index.insert(cluster.name.clone(), new) {
+                journal::changed(Some(&old.cluster), &cluster);
+                events.push(Event::timed(version, Arc::clone(&old.cluster.view), Arc::clone(&cluster.view)));
+            }
         }
-        self.publish(self.resource_version.clone());
+        self.publish(version, Changes::Told(events));
     }
 
     /// What there is of a Secret's cluster.
@@ -189,11 +198,29 @@ impl Writer {
         Some(made)
     }
 
-    fn publish(&mut self, resource_version: String) {
-        self.resource_version = resource_version;
+    fn publish(&mut self, version: u64, changes: Changes) {
+        self.version = version;
         let clusters =
             self.index.iter().map(|(name, made)| (name.clone(), Arc::clone(&made.cluster))).collect();
-        self.tables.publish(Table::new(clusters, self.resource_version.clone()));
+        self.tables.publish(Table::new(clusters, version), changes);
+    }
+
+    /// What follows from changes that are in force.
+    fn settle(&self, steps: &[Step]) {
+        for Step { before, after } in steps {
+            if let Some(before) = before {
+                end_streams(before, after.as_deref());
+            }
+            self.metrics.moved(before.as_deref(), after.as_deref());
+        }
+    }
+}
+
+impl Change {
+    fn secret(&self) -> &Secret {
+        match self {
+            Self::Apply(secret) | Self::Remove(secret) => secret,
+        }
     }
 }
 
@@ -212,26 +239,25 @@ fn is_of(known: &Compiled, secret: &Secret) -> bool {
         && same(&metadata.resource_version, &secret.metadata.resource_version)
 }
 
-/// The Secrets that are there in the end, and the names of those that were gone at some time: what was made of them
-/// before must not be inherited.
-fn latest(changes: &[Change]) -> (Vec<&Secret>, HashSet<&str>) {
-    let (mut present, mut gone) = (HashMap::new(), HashSet::new());
-    for change in changes {
-        match change {
-            Change::Apply(secret) => {
-                if let Some(name) = secret.metadata.name.as_deref() {
-                    present.insert(name, secret.as_ref());
-                }
-            }
-            Change::Remove(secret) => {
-                if let Some(name) = secret.metadata.name.as_deref() {
-                    present.remove(name);
-                    gone.insert(name);
-                }
-            }
+/// Changes by number, so that each round has at most one of each Secret: the first of each, then the second, and so
+/// on. Those of one round can be compiled at the same time; what was gone in between is not inherited.
+fn rounds(changes: &[Change]) -> Vec<Vec<usize>> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut rounds: Vec<Vec<usize>> = Vec::new();
+    for (at, change) in changes.iter().enumerate() {
+        let Some(name) = change.secret().metadata.name.as_deref() else { continue };
+        let round = seen.entry(name).and_modify(|round| *round += 1).or_insert(0);
+        if rounds.len() == *round {
+            rounds.push(Vec::new());
         }
+        rounds[*round].push(at);
     }
-    (present.into_values().collect(), gone)
+    rounds
+}
+
+/// A resourceVersion as a number, by which Kubernetes promises that they can be compared (KEP-5504); 0 for none.
+fn number(resource_version: &str) -> u64 {
+    resource_version.parse().unwrap_or_default()
 }
 
 #[cfg(test)]

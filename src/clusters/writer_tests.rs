@@ -22,11 +22,11 @@ impl Bench {
     fn list(&mut self, secrets: &[Secret]) {
         self.writer.begin();
         self.writer.stage(secrets);
-        self.writer.finish("1".to_owned());
+        self.writer.finish("1");
     }
 
     fn apply(&mut self, changes: &[Change]) {
-        self.writer.apply(changes, "2".to_owned());
+        self.writer.apply(changes, "2");
     }
 
     fn names(&self) -> BTreeSet<String> {
@@ -71,10 +71,10 @@ fn the_old_table_is_in_force_until_the_list_is_complete() {
     bench.writer.begin();
     bench.writer.stage(&[token_secret("c")]);
     assert!(!changes.has_changed().unwrap());
-    bench.writer.finish("9".to_owned());
+    bench.writer.finish("9");
     assert_eq!(bench.names(), BTreeSet::from(["c".to_owned()]), "a list that was given up left something");
     assert!(changes.has_changed().unwrap());
-    assert_eq!(bench.tables.load().resource_version(), "9");
+    assert_eq!(bench.tables.load().version(), 9);
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn ten_thousand_certificates_are_compiled_in() {
     }
     println!("10,000 compiled in {:?}", began.elapsed());
     let began = Instant::now();
-    bench.writer.finish("1".to_owned());
+    bench.writer.finish("1");
     println!("put in force in {:?}", began.elapsed());
     let changes: Vec<_> = (0..1_000).map(|number| apply(version(secrets[number].clone(), 20_000))).collect();
     let began = Instant::now();

@@ -247,11 +247,6 @@ pub(super) fn warn(matches: &ArgMatches, config: &Config, warnings: &mut Vec<War
             "--proxy-uds",
             "there is no TLS on a Unix socket: --proxy-ca-cert, --proxy-cert and --proxy-key are not used with it",
         ),
-        (
-            matches.value_source("virtual_cluster_with_control_plane") == Some(ValueSource::CommandLine),
-            "--virtual-clutser-with-control-plane",
-            "VirtualClusters are not served yet",
-        ),
     ];
     for (_, flag, meaning) in not_yet.into_iter().filter(|(given, ..)| *given) {
         warnings.push(Warning::new(flag, meaning));

@@ -1,10 +1,14 @@
-use http::Method;
+use std::pin::pin;
+
 use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Response};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::api::Watch;
 use crate::model::{AUDIT_ID, Answer, local_headers};
 
-use super::client::{Gone, Reply};
+use super::client::{Body, Gone, Reply};
 
 /// The longest Audit-ID that is taken over: kube-apiserver's are 36 bytes.
 const LONGEST_AUDIT_ID: usize = 64;
@@ -28,6 +32,46 @@ pub(super) async fn write(
     reply.head(head, false).await?;
     reply.data(body).await?;
     reply.finish().await
+}
+
+/// Writes the events of a watch as they come, each when the caller takes it, until it is over, the caller leaves, or
+/// we are to drain: then it ends after a whole event.
+pub(super) async fn stream(
+    mut watch: Box<Watch>,
+    mut body: Body,
+    audit_id: &HeaderValue,
+    reply: &mut Reply,
+    drain: &CancellationToken,
+    sent: &mut u64,
+) -> Result<(), Gone> {
+    let mut head = Response::new(()).into_parts().0;
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    local_headers(&mut head.headers, Some(audit_id));
+    reply.head(head, false).await?;
+    let mut left = pin!(left(&mut body));
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = drain.cancelled() => None,
+            gone = &mut left => return Err(gone),
+            gone = reply.left() => return Err(gone),
+            event = watch.next() => event,
+        };
+        let Some(event) = event else { return reply.finish().await };
+        *sent += event.len() as u64;
+        reply.data(event).await?;
+    }
+}
+
+/// Resolves when the caller leaves, where reading is how one finds out. What a body says is of no interest.
+async fn left(body: &mut Body) -> Gone {
+    loop {
+        match body.next().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return body.left().await,
+            Err(gone) => return gone,
+        }
+    }
 }
 
 /// The request's own, or a new one (UUID version 4, as kube-apiserver makes them).

@@ -6,14 +6,14 @@ use bytes::BytesMut;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::HeaderValue;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, StatusCode};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::server::HttpSession;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Operations;
-use crate::api::{self, Api};
+use crate::api::{self, Api, Watch};
 use crate::authn::{ClientChain, WorkerAuthenticator};
 use crate::authz::WorkerAuthorizer;
 use crate::clusters::{Cluster, Tables};
@@ -24,7 +24,7 @@ use crate::upstream::Worker;
 
 use super::client::{self, Body, Reply};
 use super::forward::{Plan, forward};
-use super::record::Progress;
+use super::record::{Progress, Traffic};
 use super::route::{BadPath, Route, decode, is_long_running, is_resumable, route};
 use super::settle::settle;
 use super::stream;
@@ -92,6 +92,7 @@ pub struct Caller {
 /// What becomes of a request.
 enum Decision {
     Answer(Answer),
+    Watch(Box<Watch>),
     Forward { cluster: Arc<Cluster>, plan: Plan },
     Upgrade { cluster: Arc<Cluster>, plan: Plan },
 }
@@ -168,6 +169,19 @@ impl Gateway {
         let decision = self.decide(&mut parts, &mut body, caller, &audit_id, &mut progress).await;
         let answer = match decision {
             Ok(Decision::Answer(answer)) => Some(answer),
+            Ok(Decision::Watch(watch)) => {
+                progress.code(StatusCode::OK);
+                let mut traffic = Traffic::default();
+                let drain = &caller.drain;
+                let streamed =
+                    local::stream(watch, body, &audit_id, &mut reply, drain, &mut traffic.sent).await;
+                progress.traffic(traffic);
+                if let Err(gone) = streamed {
+                    progress.gone(&gone);
+                    reply.abort();
+                }
+                None
+            }
             Ok(Decision::Forward { cluster, plan }) => {
                 let (outcome, traffic) = forward(plan, body, &mut reply, &caller.drain).await;
                 settle(&cluster, outcome, traffic, &mut reply, &mut progress)
@@ -227,7 +241,7 @@ impl Gateway {
                 progress.target(Target::Operations);
             }
             self.authorize(&user, &info).await?;
-            return Ok(Decision::Answer(self.answer(&parts.method, &path, parts)));
+            return Ok(self.answer(&parts.method, &path, parts).await);
         };
         progress.target(Target::Proxy);
         self.authorize(&user, &info).await?;
@@ -315,12 +329,15 @@ impl Gateway {
         self.parts.authorizer.authorize(user, info).await.map_err(|denied| denied.status())
     }
 
-    fn answer(&self, method: &Method, path: &str, parts: &http::request::Parts) -> Answer {
+    async fn answer(&self, method: &Method, path: &str, parts: &http::request::Parts) -> Decision {
         let query = parts.uri.query();
         if let Some(answer) = self.parts.operations.answer(method, path, query) {
-            return answer;
+            return Decision::Answer(answer);
         }
         let request = api::Request { method, path, query, headers: &parts.headers };
-        self.parts.api.answer(&request, &self.parts.tables.load())
+        match self.parts.api.answer(&request, &self.parts.tables).await {
+            api::Outcome::Answer(answer) => Decision::Answer(answer),
+            api::Outcome::Watch(watch) => Decision::Watch(watch),
+        }
     }
 }

@@ -11,6 +11,8 @@ pub struct Status {
     message: String,
     /// Boxed, so that a `Result` with a Status costs the path without one little.
     details: Option<Box<Details>>,
+    /// By which the rest of a list can be had all the same.
+    cursor: Option<Box<str>>,
 }
 
 /// `metav1.StatusReason`: what a client may act upon.
@@ -88,7 +90,7 @@ pub struct Cause {
 impl Status {
     /// A failure with a message that says what to do about it.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { code: reason.code(), reason, message: message.into(), details: None }
+        Self { code: reason.code(), reason, message: message.into(), details: None, cursor: None }
     }
 
     /// 401 with kube-apiserver's own body, which tells nothing more on purpose.
@@ -132,6 +134,12 @@ impl Status {
         self
     }
 
+    /// The same failure with a token to continue a list by.
+    pub fn with_continue(mut self, cursor: String) -> Self {
+        self.cursor = Some(cursor.into());
+        self
+    }
+
     /// The HTTP status.
     pub fn code(&self) -> StatusCode {
         self.code
@@ -170,7 +178,7 @@ impl Serialize for Status {
             kind: &'static str,
             #[serde(rename = "apiVersion")]
             api_version: &'static str,
-            metadata: Empty,
+            metadata: Metadata<'a>,
             status: &'static str,
             message: &'a str,
             #[serde(skip_serializing_if = "str::is_empty")]
@@ -180,11 +188,14 @@ impl Serialize for Status {
             code: u16,
         }
         #[derive(Serialize)]
-        struct Empty {}
+        struct Metadata<'a> {
+            #[serde(rename = "continue", skip_serializing_if = "Option::is_none")]
+            cursor: Option<&'a str>,
+        }
         let body = Body {
             kind: "Status",
             api_version: "v1",
-            metadata: Empty {},
+            metadata: Metadata { cursor: self.cursor.as_deref() },
             status: "Failure",
             message: &self.message,
             reason: self.reason.as_str(),

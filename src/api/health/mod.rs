@@ -18,7 +18,8 @@ use crate::clusters::{Cluster, Health};
 use crate::model::{Answer, Details, Query, Reason, Status};
 
 use super::negotiation::{self, Wanted};
-use super::{Api, Request, gateway, serve};
+use super::resource::{Object, Resource};
+use super::{Api, Request, gateway, list, serve};
 
 use body::Input;
 use options::{Options, Validation};
@@ -170,8 +171,8 @@ impl<'a> HealthWrite<'a> {
                 (object.clone(), Some(version).filter(|version| !matches!(*version, "" | "0")))
             }
             What::Patch(patch) => {
-                let shown =
-                    serde_json::to_value(gateway::show(cluster, &self.api.group)).map_err(|error| {
+                let shown = serde_json::to_value(gateway::show(cluster, cluster.version, &self.api.group))
+                    .map_err(|error| {
                         Status::new(Reason::InternalError, format!("the object cannot be written: {error}"))
                     })?;
                 let object = self.patched(patch, &shown, change.options.validation, &mut warnings)?;
@@ -181,11 +182,14 @@ impl<'a> HealthWrite<'a> {
         };
         // A patch that names a version insists on it; one that does not is for whatever is there.
         let patched = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        // What was shown may be a later version than the Secret's.
+        let shown = cluster.version.to_string();
         let insisted = match &change.what {
-            What::Object(_) => resource_version.map(str::to_owned),
-            What::Patch(_) => {
-                (!matches!(patched, "" | "0") && patched != own.resource_version).then(|| patched.to_owned())
-            }
+            What::Object(_) => resource_version.map(|version| match version == shown {
+                true => own.resource_version.clone(),
+                false => version.to_owned(),
+            }),
+            What::Patch(_) => (!matches!(patched, "" | "0") && patched != shown).then(|| patched.to_owned()),
         };
         let status = &object["status"];
         Ok(HealthWanted {
@@ -245,8 +249,8 @@ impl<'a> HealthWrite<'a> {
 
     /// The answer: the cluster as it is now.
     pub fn answer(&self, cluster: &Cluster, warnings: &[String]) -> Result<Answer, Status> {
-        let cluster = std::sync::Arc::new(cluster.clone());
-        let mut answer = serve::one(self.api, &self.request, self.wanted, &cluster)?;
+        let object = Object::Gateway(cluster);
+        let mut answer = list::one(self.api, &self.request, self.wanted, Resource::ClusterGateways, object)?;
         *answer.status_mut() = StatusCode::OK;
         for warning in warnings {
             // RFC 7234, section 5.5, as Kubernetes writes it. What cannot stand in a header is left out.

@@ -24,7 +24,7 @@ pub(super) enum Failure {
     #[error("the hub ends watches at once")]
     EndedAtOnce,
     /// A list that nothing can be watched from.
-    #[error("the hub's list has no resourceVersion")]
+    #[error("the hub's list has no resourceVersion that is a number")]
     NoResourceVersion,
 }
 

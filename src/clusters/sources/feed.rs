@@ -47,6 +47,8 @@ pub(super) trait Sink<K>: Send {
     fn finish(&mut self, resource_version: String);
     /// What has changed since, in order; never empty.
     fn apply(&mut self, changes: Vec<Change<K>>, resource_version: String);
+    /// Nothing else has changed up to this resourceVersion.
+    fn progress(&mut self, resource_version: String);
 }
 
 /// One change. Not `Debug`: it may hold a Secret.
@@ -109,7 +111,8 @@ where
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
             None => {
-                let version = page.metadata.resource_version.filter(|version| !version.is_empty());
+                let is_number = |version: &String| version.parse::<u64>().is_ok();
+                let version = page.metadata.resource_version.filter(is_number);
                 let version = version.ok_or(broken(Failure::NoResourceVersion))?;
                 sink.finish(version.clone());
                 return Ok(version);
@@ -153,6 +156,7 @@ where
                 Err(_) => return Ok(version),
             },
         };
+        let before = version.clone();
         let (changes, end) = ready(first, stream.as_mut(), &mut version);
         if !matches!(end, End::Failed(_)) {
             connection.established();
@@ -160,6 +164,8 @@ where
         }
         if !changes.is_empty() {
             sink.apply(changes, version.clone());
+        } else if version != before {
+            sink.progress(version.clone());
         }
         match end {
             End::NotYet => {}

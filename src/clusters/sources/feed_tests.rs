@@ -52,6 +52,7 @@ enum Seen {
     Stage(Vec<String>),
     Finish(String),
     Apply(Vec<String>, String),
+    Progress(String),
 }
 
 struct Recorder(mpsc::UnboundedSender<Seen>);
@@ -67,6 +68,10 @@ impl Sink<Secret> for Recorder {
 
     fn finish(&mut self, resource_version: String) {
         self.0.send(Seen::Finish(resource_version)).unwrap();
+    }
+
+    fn progress(&mut self, resource_version: String) {
+        self.0.send(Seen::Progress(resource_version)).unwrap();
     }
 
     fn apply(&mut self, changes: Vec<Change<Secret>>, resource_version: String) {

@@ -14,8 +14,9 @@ use super::super::{Change, Writer};
 use super::connection::Connection;
 use super::feed::{self, Sink};
 
-/// How often certificates are looked at for having expired: what is said about it may be late by this much.
-const EXPIRY: Duration = Duration::from_secs(60);
+/// How often certificates are looked at for having expired, and credentials for being there: what is said about them
+/// may be late by this much.
+const LOOK: Duration = Duration::from_secs(10);
 /// From how many changes on other tasks of this thread are moved to another one: tens of milliseconds of work.
 const MANY: usize = 32;
 
@@ -30,12 +31,12 @@ pub async fn run(client: Client, namespace: &str, writer: Writer, synced: watch:
     let mut sink = ToWriter { writer: &writer, synced };
     tokio::select! {
         never = feed::run(&api, &selector, &mut connection, &mut sink) => never,
-        never = watch_expiry(&writer) => never,
+        never = look(&writer) => never,
     }
 }
 
-async fn watch_expiry(writer: &Mutex<Writer>) -> Infallible {
-    let mut ticks = interval(EXPIRY);
+async fn look(writer: &Mutex<Writer>) -> Infallible {
+    let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -58,7 +59,7 @@ impl Sink<Secret> for ToWriter<'_> {
     }
 
     fn finish(&mut self, resource_version: String) {
-        aside(MANY, || lock(self.writer).finish(resource_version));
+        aside(MANY, || lock(self.writer).finish(&resource_version));
         self.synced.send_replace(true);
     }
 
@@ -70,7 +71,11 @@ impl Sink<Secret> for ToWriter<'_> {
                 feed::Change::Removed(secret) => Change::Remove(Box::new(secret)),
             })
             .collect();
-        aside(changes.len(), || lock(self.writer).apply(&changes, resource_version));
+        aside(changes.len(), || lock(self.writer).apply(&changes, &resource_version));
+    }
+
+    fn progress(&mut self, resource_version: String) {
+        lock(self.writer).progress(&resource_version);
     }
 }
 
@@ -139,7 +144,7 @@ mod tests {
     async fn synced_is_said_when_the_first_list_is_in_force() {
         let tables = synced_with(2).await;
         assert!(tables.get("c0").unwrap().access.is_ok() && tables.get("c1").unwrap().access.is_ok());
-        assert_eq!(tables.load().resource_version(), "5");
+        assert_eq!(tables.load().version(), 5);
     }
 
     #[tokio::test(flavor = "multi_thread")]
