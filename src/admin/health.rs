@@ -6,7 +6,7 @@ use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use crate::model::{Answer, Status, answer};
+use crate::model::{Answer, answer};
 
 use super::Readiness;
 use super::readiness::Check;
@@ -50,8 +50,13 @@ impl<'a> Health<'a> {
         match self.check {
             None => self.all(&checks, query.unwrap_or_default()),
             Some(name) => match checks.iter().find(|check| check.name == name) {
-                None => Answer::from(&Status::resource_not_found()),
-                Some(Check { missing: None, .. }) => text(StatusCode::OK, "ok".to_owned()),
+                None => text(StatusCode::NOT_FOUND, "404 page not found\n".to_owned()),
+                Some(Check { missing: None, .. }) => {
+                    let mut answer = text(StatusCode::OK, "ok".to_owned());
+                    // As kube-apiserver has it, for whatever reason.
+                    answer.headers_mut().remove(X_CONTENT_TYPE_OPTIONS);
+                    answer
+                }
                 Some(Check { missing: Some(why), .. }) => {
                     text(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error: {why}\n"))
                 }

@@ -12,7 +12,7 @@ use crate::authn::{
     HubTokenReviewer,
 };
 use crate::authz::{self, Authorizer, AuthorizerOptions, HubAccessReviewer};
-use crate::clusters::{self, Tables, Writer, sources};
+use crate::clusters::{self, HealthWriter, Tables, Writer, sources};
 use crate::config::{Authentication, Config};
 use crate::credentials::{self, Sources};
 use crate::exchange::{self, Exchanger, GlobalRules, GlobalRulesSource};
@@ -68,12 +68,19 @@ pub(super) async fn build(
         Sources::new(control, config.credentials.options(), credentials::Metrics::new(&registry)?);
     let reading = clusters::Options {
         group: config.clusters.group_name.as_str().to_owned(),
+        healthiness_check: config.gates.healthiness_check,
         require_ca: config.clusters.require_cluster_ca,
         konnectivity: konnectivity::build(config, &network, &metrics, &mut tasks).await?,
         network,
         credentials: credentials.clone(),
         telemetry: metrics.clone(),
     };
+    let health = HealthWriter::new(
+        clients.clusters.clone(),
+        &config.clusters.secret_namespace,
+        &reading,
+        Handle::current(),
+    );
     let tables = tables(config, clients, &registry, reading, &readiness, &mut tasks)?;
 
     let shows_local = config.clusters.virtual_cluster_with_control_plane;
@@ -99,6 +106,8 @@ pub(super) async fn build(
                 exchanger: exchanger.for_worker(),
                 tables: tables.clone(),
                 api: Arc::clone(&api),
+                health: health.clone(),
+                control: Handle::current(),
                 operations: operations.clone(),
                 metrics: metrics.clone(),
                 options: options.clone(),

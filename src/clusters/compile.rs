@@ -27,6 +27,8 @@ pub struct Options {
     pub group: String,
     /// `--require-cluster-ca`: clusters that nobody verifies are refused.
     pub require_ca: bool,
+    /// `HealthinessCheck`: the status annotations are a cluster's health.
+    pub healthiness_check: bool,
     /// How servers are reached.
     pub network: Network,
     /// For clusters of endpoint type ClusterProxy, if the operator has one.

@@ -27,6 +27,7 @@ pub(crate) fn options() -> Options {
     Options {
         group: "cluster.core.oam.dev".to_owned(),
         require_ca: false,
+        healthiness_check: true,
         network: Network {
             workers: 1,
             connect_timeout: Duration::from_secs(1),

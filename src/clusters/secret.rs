@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::fmt::strtime;
 
 use crate::credentials::exec::{ClusterInfo, ExecConfig, PluginSpec};
@@ -65,9 +66,9 @@ impl<'a> Reading<'a> {
             proxy_url: data.lossy_text("proxy-url").map(shown_url),
             credential_type: credential_type(credential_label),
         };
-        let metadata = metadata(secret);
+        let metadata = metadata(&secret.metadata);
         let recipe = recipe(&name, &spec, credential_label, endpoint_label, data, &metadata, options);
-        let health = health(&metadata.annotations, options);
+        let health = options.health_keys().read(&metadata.annotations);
         Some(Self { name, metadata, spec, health, recipe })
     }
 }
@@ -203,8 +204,7 @@ fn credential_type(label: &str) -> CredentialType {
     }
 }
 
-fn metadata(secret: &Secret) -> Metadata {
-    let metadata = &secret.metadata;
+pub(super) fn metadata(metadata: &ObjectMeta) -> Metadata {
     let mut annotations = metadata.annotations.clone().unwrap_or_default();
     annotations.remove(LAST_APPLIED);
     Metadata {
@@ -219,10 +219,34 @@ fn metadata(secret: &Secret) -> Metadata {
     }
 }
 
-fn health(annotations: &BTreeMap<String, String>, options: &Options) -> Health {
-    Health {
-        healthy: annotations.get(&options.healthy_annotation()).is_some_and(|value| value == "true"),
-        reason: annotations.get(&options.healthy_reason_annotation()).cloned().unwrap_or_default(),
+/// The annotations that hold a cluster's health.
+#[derive(Debug, Clone)]
+pub(super) struct HealthKeys {
+    pub(super) healthy: String,
+    pub(super) reason: String,
+    /// The gate HealthinessCheck: without it nothing is known of any cluster's health.
+    pub(super) is_shown: bool,
+}
+
+impl HealthKeys {
+    pub(super) fn read(&self, annotations: &BTreeMap<String, String>) -> Health {
+        if !self.is_shown {
+            return Health::default();
+        }
+        Health {
+            healthy: annotations.get(&self.healthy).is_some_and(|value| value == "true"),
+            reason: annotations.get(&self.reason).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn health_keys(&self) -> HealthKeys {
+        HealthKeys {
+            healthy: self.healthy_annotation(),
+            reason: self.healthy_reason_annotation(),
+            is_shown: self.healthiness_check,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod failure;
 mod forward;
 mod headers;
 mod local;
+mod own;
 mod record;
 mod relay;
 mod replay;

@@ -9,14 +9,16 @@ use http::header::HeaderValue;
 use http::{HeaderMap, Method, Request, StatusCode};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::server::HttpSession;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Operations;
-use crate::api::{self, Api, Watch};
+use crate::api::{self, Api};
 use crate::authn::{ClientChain, WorkerAuthenticator};
 use crate::authz::WorkerAuthorizer;
-use crate::clusters::{Cluster, Tables};
+use crate::clusters::{Cluster, HealthWriter, Tables};
 use crate::exchange::{Identity, WorkerExchanger};
 use crate::model::{AUDIT_ID, Answer, Query, Reason, RequestInfo, Status, User};
 use crate::telemetry::{Metrics, Target};
@@ -24,6 +26,7 @@ use crate::upstream::Worker;
 
 use super::client::{self, Body, Reply};
 use super::forward::{Plan, forward};
+use super::own::BODIES;
 use super::record::{Progress, Traffic};
 use super::route::{BadPath, Route, decode, is_long_running, is_resumable, route};
 use super::settle::settle;
@@ -40,6 +43,8 @@ const RESOURCE: &str = "clustergateways";
 /// One worker's data path. Everything in it is that worker's own, or read without waiting.
 pub struct Gateway {
     pub(super) parts: Parts,
+    /// Places for bodies that are read whole.
+    pub(super) bodies: Semaphore,
 }
 
 /// What a [`Gateway`] is made of.
@@ -56,6 +61,10 @@ pub struct Parts {
     pub tables: Tables,
     /// Our own API.
     pub api: Arc<Api>,
+    /// Writes clusters' health.
+    pub health: HealthWriter,
+    /// Where work is done that would hold up other requests of this worker.
+    pub control: Handle,
     /// Health, metrics, version.
     pub operations: Operations,
     /// Where every request leaves its record.
@@ -91,16 +100,22 @@ pub struct Caller {
 
 /// What becomes of a request.
 enum Decision {
-    Answer(Answer),
-    Watch(Box<Watch>),
-    Forward { cluster: Arc<Cluster>, plan: Plan },
-    Upgrade { cluster: Arc<Cluster>, plan: Plan },
+    /// Our own API; this is the decoded path.
+    Own(String),
+    Forward {
+        cluster: Arc<Cluster>,
+        plan: Plan,
+    },
+    Upgrade {
+        cluster: Arc<Cluster>,
+        plan: Plan,
+    },
 }
 
 impl Gateway {
     /// Puts a worker's data path together.
     pub fn new(parts: Parts) -> Self {
-        Self { parts }
+        Self { parts, bodies: Semaphore::new(BODIES) }
     }
 
     /// Serves one stream of an HTTP/2 connection.
@@ -168,20 +183,27 @@ impl Gateway {
         let mut progress = Progress::begin(caller.peer);
         let decision = self.decide(&mut parts, &mut body, caller, &audit_id, &mut progress).await;
         let answer = match decision {
-            Ok(Decision::Answer(answer)) => Some(answer),
-            Ok(Decision::Watch(watch)) => {
-                progress.code(StatusCode::OK);
-                let mut traffic = Traffic::default();
-                let drain = &caller.drain;
-                let streamed =
-                    local::stream(watch, body, &audit_id, &mut reply, drain, &mut traffic.sent).await;
-                progress.traffic(traffic);
-                if let Err(gone) = streamed {
+            Ok(Decision::Own(path)) => match self.own(&parts, &path, &mut body, &mut reply).await {
+                Ok(api::Outcome::Answer(answer)) => Some(answer),
+                Ok(api::Outcome::Watch(watch)) => {
+                    progress.code(StatusCode::OK);
+                    let mut traffic = Traffic::default();
+                    let drain = &caller.drain;
+                    let streamed =
+                        local::stream(watch, body, &audit_id, &mut reply, drain, &mut traffic.sent).await;
+                    progress.traffic(traffic);
+                    if let Err(gone) = streamed {
+                        progress.gone(&gone);
+                        reply.abort();
+                    }
+                    None
+                }
+                Err(gone) => {
                     progress.gone(&gone);
                     reply.abort();
+                    None
                 }
-                None
-            }
+            },
             Ok(Decision::Forward { cluster, plan }) => {
                 let (outcome, traffic) = forward(plan, body, &mut reply, &caller.drain).await;
                 settle(&cluster, outcome, traffic, &mut reply, &mut progress)
@@ -192,7 +214,11 @@ impl Gateway {
                     Err(answer) => answer,
                 }
             }
-            Err(status) => Some(Answer::from(&status)),
+            Err(status) => {
+                let (path, query) = (parts.uri.path(), parts.uri.query());
+                let request = api::Request { method: &parts.method, path, query, headers: &parts.headers };
+                Some(Api::refuse(&status, &request))
+            }
         };
         if let Some(answer) = answer {
             progress.code(answer.status());
@@ -241,7 +267,7 @@ impl Gateway {
                 progress.target(Target::Operations);
             }
             self.authorize(&user, &info).await?;
-            return Ok(self.answer(&parts.method, &path, parts).await);
+            return Ok(Decision::Own(path.into_owned()));
         };
         progress.target(Target::Proxy);
         self.authorize(&user, &info).await?;
@@ -327,17 +353,5 @@ impl Gateway {
 
     async fn authorize(&self, user: &Arc<User>, info: &RequestInfo<'_>) -> Result<(), Status> {
         self.parts.authorizer.authorize(user, info).await.map_err(|denied| denied.status())
-    }
-
-    async fn answer(&self, method: &Method, path: &str, parts: &http::request::Parts) -> Decision {
-        let query = parts.uri.query();
-        if let Some(answer) = self.parts.operations.answer(method, path, query) {
-            return Decision::Answer(answer);
-        }
-        let request = api::Request { method, path, query, headers: &parts.headers };
-        match self.parts.api.answer(&request, &self.parts.tables).await {
-            api::Outcome::Answer(answer) => Decision::Answer(answer),
-            api::Outcome::Watch(watch) => Decision::Watch(watch),
-        }
     }
 }

@@ -7,6 +7,7 @@ mod bare;
 mod bodies;
 mod churn;
 mod credentials;
+mod differential;
 mod drain;
 mod echo;
 mod exposure;

@@ -43,6 +43,11 @@ impl Scan<'_> {
         Ok(byte)
     }
 
+    /// Within a word or a number Go takes the end of the text for a space that should not be there.
+    fn within(&mut self) -> u8 {
+        self.next().unwrap_or(b' ')
+    }
+
     fn space(&mut self) {
         while self.peek().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
@@ -61,7 +66,7 @@ impl Scan<'_> {
             b't' => self.literal("true"),
             b'f' => self.literal("false"),
             b'n' => self.literal("null"),
-            b'-' => match self.next()? {
+            b'-' => match self.within() {
                 digit @ b'0'..=b'9' => self.number(digit),
                 byte => Err(unexpected(byte, "in numeric literal")),
             },
@@ -117,11 +122,11 @@ impl Scan<'_> {
         loop {
             match self.next()? {
                 b'"' => return Ok(()),
-                b'\\' => match self.next()? {
+                b'\\' => match self.within() {
                     b'b' | b'f' | b'n' | b'r' | b't' | b'\\' | b'/' | b'"' => {}
                     b'u' => {
                         for _ in 0..4 {
-                            let byte = self.next()?;
+                            let byte = self.within();
                             if !byte.is_ascii_hexdigit() {
                                 return Err(unexpected(byte, "in \\u hexadecimal character escape"));
                             }
@@ -138,7 +143,7 @@ impl Scan<'_> {
     /// Its first letter was read.
     fn literal(&mut self, word: &str) -> Result<(), String> {
         for expected in word.bytes().skip(1) {
-            let byte = self.next()?;
+            let byte = self.within();
             if byte != expected {
                 let place = format!("in literal {word} (expecting '{}')", char::from(expected));
                 return Err(unexpected(byte, &place));
@@ -166,7 +171,7 @@ impl Scan<'_> {
     }
 
     fn digit(&mut self, place: &str) -> Result<(), String> {
-        match self.next()? {
+        match self.within() {
             b'0'..=b'9' => self.digits(),
             byte => return Err(unexpected(byte, place)),
         }
@@ -216,7 +221,9 @@ mod tests {
             ("\"a\nb\"", "invalid character '\\n' in string literal"),
             (r#""\x""#, "invalid character 'x' in string escape code"),
             ("1.x", "invalid character 'x' after decimal point in numeric literal"),
-            ("-", "unexpected end of JSON input"),
+            ("-", "invalid character ' ' in numeric literal"),
+            ("nul", "invalid character ' ' in literal null (expecting 'l')"),
+            ("\"a", "unexpected end of JSON input"),
             ("'a'", "invalid character '\\'' looking for beginning of value"),
         ] {
             assert_eq!(problem(text.as_bytes()), words, "{text}");

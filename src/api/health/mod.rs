@@ -10,11 +10,14 @@ mod go_json;
 mod options;
 mod patch;
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, WARNING};
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::clusters::{Cluster, Health};
+use crate::clusters::{Cluster, Health, Table};
 use crate::model::{Answer, Details, Query, Reason, Status};
 
 use super::negotiation::{self, Wanted};
@@ -51,7 +54,8 @@ pub struct HealthChange {
 enum What {
     /// The object as it is to be.
     Object(Value),
-    Patch(patch::Patch),
+    /// Not looked at before there is something to patch.
+    Patch(PatchType, Bytes),
 }
 
 /// What is to be written.
@@ -97,6 +101,12 @@ impl Api {
         })
     }
 
+    /// The cluster of a name: 503 before there was a table, 404 when it is not in it.
+    pub fn cluster<'a>(&self, clusters: &'a Table, name: &str) -> Result<&'a Arc<Cluster>, Status> {
+        serve::filled(clusters)?;
+        clusters.get(name).ok_or_else(|| self.no_cluster(name))
+    }
+
     /// 404
     pub fn no_cluster(&self, name: &str) -> Status {
         Status::object_not_found(self.group.as_str(), serve::RESOURCE, name)
@@ -124,17 +134,17 @@ impl<'a> HealthWrite<'a> {
     }
 
     /// Reads the body.
-    pub fn read(&self, body: &[u8]) -> Result<HealthChange, Status> {
+    pub fn read(&self, body: Bytes) -> Result<HealthChange, Status> {
         let query = Query::new(self.request.query);
         let (what, options, warnings) = match self.patch {
             Some(kind) => {
                 let options = Options::of_patch(&query)?;
-                (What::Patch(patch::Patch::read(kind, body, options.validation)?), options, Vec::new())
+                (What::Patch(kind, body), options, Vec::new())
             }
             None => {
                 let options = Options::of_update(&query)?;
                 let input = Input::of(self.request.headers)?;
-                let object = input.object(body, self.api.group.as_str())?;
+                let object = input.object(&body, self.api.group.as_str())?;
                 let (schema, definitions) = self.api.openapi.schema(&self.api.group, KIND);
                 if let Some(problem) = fields::mistyped(&object, schema, definitions) {
                     return Err(body::unusable(&problem));
@@ -170,12 +180,13 @@ impl<'a> HealthWrite<'a> {
                 let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
                 (object.clone(), Some(version).filter(|version| !matches!(*version, "" | "0")))
             }
-            What::Patch(patch) => {
+            What::Patch(kind, body) => {
+                let patch = patch::Patch::read(*kind, body, change.options.validation)?;
                 let shown = serde_json::to_value(gateway::show(cluster, cluster.version, &self.api.group))
                     .map_err(|error| {
                         Status::new(Reason::InternalError, format!("the object cannot be written: {error}"))
                     })?;
-                let object = self.patched(patch, &shown, change.options.validation, &mut warnings)?;
+                let object = self.patched(&patch, &shown, change.options.validation, &mut warnings)?;
                 self.check_name(&object)?;
                 (object, None)
             }
@@ -189,7 +200,7 @@ impl<'a> HealthWrite<'a> {
                 true => own.resource_version.clone(),
                 false => version.to_owned(),
             }),
-            What::Patch(_) => (!matches!(patched, "" | "0") && patched != shown).then(|| patched.to_owned()),
+            What::Patch(..) => (!matches!(patched, "" | "0") && patched != shown).then(|| patched.to_owned()),
         };
         let status = &object["status"];
         Ok(HealthWanted {

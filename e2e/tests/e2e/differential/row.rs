@@ -1,0 +1,164 @@
+//! One line of a table.
+
+use std::fmt;
+
+/// A request, and whom to compare with.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) method: &'static str,
+    /// `{all}` is the collection, `{sub}` the subresource that is written, `{group}` and `{version}` what is above.
+    pub(super) target: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// `{rv}`, `{uid}`, `{apiVersion}` and `{kind}` are those of the object `one`.
+    pub(super) body: Option<String>,
+    pub(super) peer: Peer,
+    pub(super) compared: Compared,
+    /// Why the answers may differ.
+    pub(super) differs: Option<&'static str>,
+}
+
+/// A resource of kube-apiserver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// A custom resource of the same names in another group.
+    Custom,
+    /// Built in, cluster scoped, with a status that can be written.
+    Nodes,
+    /// Built in, cluster scoped, and only to be read.
+    ComponentStatuses,
+    /// The same path.
+    Itself,
+}
+
+/// What of the answers is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// All of it.
+    Everything,
+    /// Not the body, which is about the server itself or another kind of object.
+    Head,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Theirs,
+    Ours,
+    ThroughHub,
+}
+
+pub(super) const GROUP: &str = "cluster.core.oam.dev";
+pub(super) const CUSTOM_GROUP: &str = "differential.example.com";
+pub(super) const JSON: &str = "application/json";
+pub(super) const YAML: &str = "application/yaml";
+pub(super) const MERGE: &str = "application/merge-patch+json";
+pub(super) const JSON_PATCH: &str = "application/json-patch+json";
+
+/// A request without a body, compared with the custom resource.
+pub(super) fn row(method: &'static str, target: impl Into<String>) -> Row {
+    Row {
+        method,
+        target: target.into(),
+        headers: Vec::new(),
+        body: None,
+        peer: Peer::Custom,
+        compared: Compared::Everything,
+        differs: None,
+    }
+}
+
+/// GET
+pub(super) fn get(target: impl Into<String>) -> Row {
+    row("GET", target)
+}
+
+/// PUT of the subresource of an object.
+pub(super) fn put(name_and_query: &str, content_type: &str, body: impl Into<String>) -> Row {
+    write("PUT", name_and_query, content_type, body)
+}
+
+/// PATCH of the subresource of an object.
+pub(super) fn patch(name_and_query: &str, content_type: &str, body: impl Into<String>) -> Row {
+    write("PATCH", name_and_query, content_type, body)
+}
+
+fn write(method: &'static str, name_and_query: &str, content_type: &str, body: impl Into<String>) -> Row {
+    let (name, query) = name_and_query.split_once('?').unwrap_or((name_and_query, ""));
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    let row = row(method, format!("{{all}}/{name}/{{sub}}{query}")).body(body);
+    if content_type.is_empty() { row } else { row.header("content-type", content_type) }
+}
+
+impl Row {
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn accept(self, value: impl Into<String>) -> Self {
+        self.header("accept", value)
+    }
+
+    pub(super) fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    pub(super) fn peer(mut self, peer: Peer) -> Self {
+        self.peer = peer;
+        self
+    }
+
+    pub(super) fn head_only(mut self) -> Self {
+        self.compared = Compared::Head;
+        self
+    }
+
+    pub(super) fn differs(mut self, why: &'static str) -> Self {
+        self.differs = Some(why);
+        self
+    }
+
+    /// Whether the hub passes it on to an aggregated apiserver.
+    pub(super) fn is_below_version(&self) -> bool {
+        ["{all}", "{version}"].iter().any(|start| self.target.starts_with(start))
+    }
+
+    /// What is asked of a side.
+    pub(super) fn target_of(&self, side: Side) -> String {
+        let (group, version, all, sub) = match (side, self.peer) {
+            (Side::Theirs, Peer::Nodes) => ("/apis/batch", "/api/v1", "/api/v1/nodes".to_owned(), "status"),
+            (Side::Theirs, Peer::ComponentStatuses) => {
+                ("/apis/batch", "/api/v1", "/api/v1/componentstatuses".to_owned(), "status")
+            }
+            (Side::Theirs, _) => {
+                let group = "/apis/differential.example.com";
+                (group, "/apis/differential.example.com/v1alpha1", collection(CUSTOM_GROUP), "status")
+            }
+            _ => {
+                let group = "/apis/cluster.core.oam.dev";
+                (group, "/apis/cluster.core.oam.dev/v1alpha1", collection(GROUP), "health")
+            }
+        };
+        let target = self.target.replace("{all}", &all).replace("{sub}", sub);
+        target.replace("{group}", group).replace("{version}", version)
+    }
+}
+
+/// The path of the collection in a group.
+pub(super) fn collection(group: &str) -> String {
+    format!("/apis/{group}/v1alpha1/clustergateways")
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {} {:?}", self.method, self.target, self.peer)?;
+        for (name, value) in &self.headers {
+            write!(formatter, " {name}: {value}")?;
+        }
+        match &self.body {
+            Some(body) => write!(formatter, " {:.120}", body),
+            None => Ok(()),
+        }
+    }
+}

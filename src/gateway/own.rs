@@ -1,0 +1,216 @@
+//! Requests for our own API: read from memory, or, for a cluster's health, written to the hub.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response, StatusCode, header};
+use tokio::time::timeout;
+
+use crate::api::{self, BODY_LIMIT, HealthChange, HealthWanted, HealthWrite};
+use crate::clusters::{Cluster, HealthUpdate, NotWritten};
+use crate::model::{Answer, Reason, Status};
+
+use super::client::{Body, Gone, Reply};
+use super::headers;
+use super::service::Gateway;
+
+/// Bodies that one worker reads at once: what is read is held until it is written.
+pub(super) const BODIES: usize = 32;
+/// For a body to arrive.
+const READ_WITHIN: Duration = Duration::from_secs(30);
+/// For the table to follow what was written to the hub: milliseconds, unless the hub is in trouble.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(1);
+/// Writes that are tried again on what changed in between (kube-apiserver's patch handler: five).
+const ATTEMPTS: usize = 5;
+
+/// Why there is no answer of the kind that was asked for.
+enum Failure {
+    Status(Status),
+    Gone(Gone),
+}
+
+impl Gateway {
+    /// The answer to a request that is not for a cluster. The caller may do what it asks.
+    pub(super) async fn own(
+        &self,
+        parts: &http::request::Parts,
+        path: &str,
+        body: &mut Body,
+        reply: &mut Reply,
+    ) -> Result<api::Outcome, Gone> {
+        let query = parts.uri.query();
+        if let Some(answer) = self.parts.operations.answer(&parts.method, path, query) {
+            return Ok(api::Outcome::Answer(answer));
+        }
+        let request = api::Request { method: &parts.method, path, query, headers: &parts.headers };
+        let answer = match self.parts.api.health_write(&request) {
+            None => match self.parts.api.answer(&request, &self.parts.tables).await {
+                api::Outcome::Answer(answer) => answer,
+                watch @ api::Outcome::Watch(_) => return Ok(watch),
+            },
+            Some(begun) => {
+                let written = async { self.write(begun?, &parts.headers, body, reply).await }.await;
+                match written {
+                    Ok(answer) => answer,
+                    Err(Failure::Status(status)) => api::Api::refuse(&status, &request),
+                    Err(Failure::Gone(gone)) => return Err(gone),
+                }
+            }
+        };
+        Ok(api::Outcome::Answer(self.compressed(answer, &parts.headers).await))
+    }
+
+    async fn write(
+        &self,
+        write: HealthWrite<'_>,
+        headers: &HeaderMap,
+        body: &mut Body,
+        reply: &mut Reply,
+    ) -> Result<Answer, Failure> {
+        // Held until the answer is made.
+        let Ok(_place) = self.bodies.try_acquire() else {
+            let status = Status::new(
+                Reason::TooManyRequests,
+                "too many bodies are being read, please try again later",
+            );
+            return Err(status.with_retry_after(Duration::from_secs(1)).into());
+        };
+        let change = write.read(read(headers, body, reply).await?)?;
+        for _ in 1..ATTEMPTS {
+            if let Some(answer) = self.attempt(&write, &change, false).await? {
+                return Ok(answer);
+            }
+        }
+        let last = self.attempt(&write, &change, true).await?;
+        last.ok_or_else(|| self.parts.api.conflict(write.name(), api::MODIFIED).into())
+    }
+
+    /// One attempt. None: the Secret had changed, and it is worth trying again. `last`: it is not.
+    async fn attempt(
+        &self,
+        write: &HealthWrite<'_>,
+        change: &HealthChange,
+        last: bool,
+    ) -> Result<Option<Answer>, Status> {
+        let cluster = Arc::clone(self.parts.api.cluster(&self.parts.tables.load(), write.name())?);
+        let HealthWanted { health, resource_version, dry_run, field_manager, mut warnings } =
+            write.apply(change, &cluster)?;
+        let insists = resource_version.is_some();
+        let update = HealthUpdate {
+            name: cluster.name.clone(),
+            resource_version: resource_version.unwrap_or_else(|| cluster.metadata.resource_version.clone()),
+            health,
+            dry_run,
+            field_manager,
+        };
+        let written = match self.parts.health.write(update).await {
+            Ok(written) => written,
+            Err(NotWritten::Conflict) if !insists && !last => {
+                self.follow(&cluster).await;
+                return Ok(None);
+            }
+            Err(error) => return Err(self.not_written(write.name(), &error)),
+        };
+        let shown = cluster.with_health(written);
+        if !dry_run && shown.version != cluster.version {
+            self.follow(&cluster).await;
+        }
+        if !self.parts.health.is_shown() {
+            warnings.push(
+                "the health is in the cluster's Secret and not shown: the feature gate HealthinessCheck is off".to_owned(),
+            );
+        }
+        write.answer(&shown, &warnings).map(Some)
+    }
+
+    /// Waits until the table has another version of a cluster, so that whoever wrote reads what was written.
+    async fn follow(&self, cluster: &Cluster) {
+        let mut published = self.parts.tables.subscribe();
+        let changed = async {
+            loop {
+                let now = self.parts.tables.get(cluster.name.as_str());
+                if now.map(|now| now.version) != Some(cluster.version) {
+                    return;
+                }
+                // The sender lives in the table that we hold.
+                if published.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // In vain: whoever reads next finds what is there, as when another replica had written.
+        let _ = timeout(FOLLOW_WITHIN, changed).await;
+    }
+
+    fn not_written(&self, name: &str, error: &NotWritten) -> Status {
+        let message = format!("the health of cluster {name:?} was not written: {error}");
+        match error {
+            NotWritten::Conflict => self.parts.api.conflict(name, api::MODIFIED),
+            NotWritten::Gone => self.parts.api.no_cluster(name),
+            NotWritten::Forbidden | NotWritten::Refused(_) => Status::new(Reason::InternalError, message),
+            NotWritten::Unreachable | NotWritten::Stopped => {
+                Status::new(Reason::ServiceUnavailable, message).with_retry_after(Duration::from_secs(1))
+            }
+            NotWritten::TimedOut => Status::new(Reason::Timeout, message),
+        }
+    }
+
+    /// The answer compressed, if it is large enough; not on this thread, which has others to serve.
+    async fn compressed(&self, answer: Answer, headers: &HeaderMap) -> Answer {
+        if !api::wants_gzip(headers, &answer) {
+            return answer;
+        }
+        // A body is shared, not copied.
+        let plain = answer.clone();
+        let compressed = self.parts.control.spawn_blocking(move || api::gzip(answer));
+        compressed.await.unwrap_or(plain)
+    }
+}
+
+/// The whole body.
+async fn read(headers: &HeaderMap, body: &mut Body, reply: &mut Reply) -> Result<Bytes, Failure> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > BODY_LIMIT as u64)
+    {
+        return Err(too_large().into());
+    }
+    if headers::expects_continue(headers) {
+        let mut go_on = Response::new(());
+        *go_on.status_mut() = StatusCode::CONTINUE;
+        reply.inform(go_on).await?;
+    }
+    let mut whole = BytesMut::new();
+    let all = async {
+        while let Some(part) = body.next().await? {
+            if whole.len() + part.len() > BODY_LIMIT {
+                return Err(too_large().into());
+            }
+            whole.extend_from_slice(&part);
+        }
+        Ok(())
+    };
+    match timeout(READ_WITHIN, all).await {
+        Ok(read) => read.map(|()| whole.freeze()),
+        Err(_) => {
+            let message = format!("the request's body did not arrive within {} s", READ_WITHIN.as_secs());
+            Err(Status::new(Reason::Timeout, message).into())
+        }
+    }
+}
+
+fn too_large() -> Status {
+    Status::new(Reason::RequestEntityTooLarge, format!("Request entity too large: limit is {BODY_LIMIT}"))
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
+impl From<Gone> for Failure {
+    fn from(gone: Gone) -> Self {
+        Self::Gone(gone)
+    }
+}
