@@ -1,12 +1,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use futures::FutureExt;
 use http::header::{ACCEPT, IF_NONE_MATCH, USER_AGENT};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::clusters::fixtures::options;
-use crate::clusters::{Access, Cluster, CredentialType, EndpointType, Grant, Health, Metadata, Spec};
+use crate::clusters::{
+    Access, Cluster, CredentialType, EndpointType, Grant, Health, Metadata, Spec, Table, Tables, View,
+};
 use crate::model::ClusterName;
 use crate::upstream::{Endpoint, Route, Speaks, Trust, Upstream, UpstreamSpec};
 
@@ -35,11 +38,9 @@ fn cluster(label: &str, verified: bool) -> Cluster {
         authorization: Some(HeaderValue::from_static("Bearer c2VjcmV0")),
     };
     let name = ClusterName::parse(label).unwrap();
-    Cluster {
-        rules: Ok(None),
-        series: options.telemetry.cluster(&name),
-        streams: Arc::default(),
-        name,
+    let view = View {
+        name: name.clone(),
+        version: 7,
         metadata: Metadata {
             uid: "uid".to_owned(),
             resource_version: "7".to_owned(),
@@ -60,22 +61,46 @@ fn cluster(label: &str, verified: bool) -> Cluster {
             credential_type: CredentialType::ServiceAccountToken,
         },
         health: Health { healthy: true, reason: String::new() },
+        conditions: Vec::new(),
+    };
+    let cluster = Cluster {
+        rules: Ok(None),
+        series: options.telemetry.cluster(&name),
+        streams: Arc::default(),
+        view: Arc::new(view),
         access: Ok(Arc::new(Access::fixed(grant, verified, None, None))),
         problem: None,
-    }
+    };
+    cluster.looked_at()
 }
 
 fn table(clusters: impl IntoIterator<Item = Cluster>) -> Table {
     let clusters: HashMap<_, _> =
         clusters.into_iter().map(|cluster| (cluster.name.clone(), Arc::new(cluster))).collect();
-    Table::new(clusters, "42".to_owned())
+    Table::new(clusters, 42)
 }
 
 fn ask_with(method: Method, target: &str, headers: &[(HeaderName, &str)], table: &Table) -> Answer {
-    let api = Api::new(GroupName::default());
+    let api = api(GroupName::default());
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-    api.answer(&Request { method: &method, path, query, headers: &headers }, table)
+    let request = Request { method: &method, path, query, headers: &headers };
+    answered(&api, &request, table)
+}
+
+fn api(group: GroupName) -> Arc<Api> {
+    Arc::new(Api::new(group, true, Metrics::register(&prometheus::Registry::new()).unwrap()))
+}
+
+const LOOKED_AT: &str = "2026-01-02T03:04:06Z";
+
+/// A whole answer that waits for nothing.
+fn answered(api: &Arc<Api>, request: &Request<'_>, table: &Table) -> Answer {
+    let tables = Tables::holding(table.clone());
+    match api.answer(request, &tables).now_or_never().expect("the table is new enough") {
+        Outcome::Answer(answer) => answer,
+        Outcome::Watch(watch) => panic!("{watch:?}"),
+    }
 }
 
 fn ask(target: &str, accept: &str, table: &Table) -> (u16, Value) {
@@ -105,7 +130,7 @@ fn the_hub_discovers_the_group_at_once_and_is_told_when_nothing_changed() {
     let resource = &body["items"][0]["versions"][0]["resources"][0];
     assert_eq!(
         (&resource["resource"], &resource["verbs"]),
-        (&json!("clustergateways"), &json!(["get", "list"]))
+        (&json!("clustergateways"), &json!(["get", "list", "watch"]))
     );
     assert_eq!(resource["subresources"][0]["verbs"], json!(["create", "delete", "get", "patch", "update"]));
 
@@ -163,9 +188,9 @@ fn a_cluster_is_shown_without_its_credential() {
                 },
             },
             "status": {"healthy": true, "conditions": [
-                {"type": "Usable", "status": "True", "reason": "SecretAccepted", "message": ""},
-                {"type": "Verified", "status": "True", "reason": "CertificateAuthorityGiven", "message": ""},
-                {"type": "CredentialReady", "status": "True", "reason": "CredentialAvailable", "message": ""},
+                {"type": "Usable", "status": "True", "lastTransitionTime": LOOKED_AT, "reason": "SecretAccepted", "message": ""},
+                {"type": "Verified", "status": "True", "lastTransitionTime": LOOKED_AT, "reason": "CertificateAuthorityGiven", "message": ""},
+                {"type": "CredentialReady", "status": "True", "lastTransitionTime": LOOKED_AT, "reason": "CredentialAvailable", "message": ""},
             ]},
         })
     );
@@ -181,8 +206,8 @@ fn what_is_wrong_with_a_cluster_is_said_in_its_status() {
     };
     let stale = Cluster { problem: Some("bad CA".to_owned()), ..cluster("three", true) };
     let mut tunnelled = cluster("four", false);
-    tunnelled.spec.endpoint_type = EndpointType::ClusterProxy;
-    let table = table([unverified, broken, stale, tunnelled]);
+    Arc::make_mut(&mut tunnelled.view).spec.endpoint_type = EndpointType::ClusterProxy;
+    let table = table([unverified, broken.looked_at(), stale.looked_at(), tunnelled.looked_at()]);
     let conditions = |name: &str| {
         let (_, body) = ask(&format!("{BASE}/clustergateways/{name}"), "", &table);
         let conditions = body["status"]["conditions"].as_array().unwrap().clone();
@@ -362,10 +387,10 @@ fn every_reference_in_openapi_leads_somewhere() {
 
 #[test]
 fn the_group_is_the_operators_choice() {
-    let api = Api::new("clusters.example.com".parse().unwrap());
+    let api = api("clusters.example.com".parse().unwrap());
     let ask = |path: &str| {
         let request = Request { method: &Method::GET, path, query: None, headers: &HeaderMap::new() };
-        let answer = api.answer(&request, &table([cluster("one", true)]));
+        let answer = answered(&api, &request, &table([cluster("one", true)]));
         (answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned())
     };
     for path in ["/apis", "/openapi/v2", "/openapi/v3", "/apis/clusters.example.com/v1alpha1/clustergateways"]

@@ -156,7 +156,7 @@ impl Compiled {
 
 impl Options {
     /// What there is to say of a cluster that can be used and is not verified: reason and message.
-    fn unverified(&self, spec: &Spec) -> (&'static str, String) {
+    pub(super) fn unverified(&self, spec: &Spec) -> (&'static str, String) {
         match spec.endpoint_type {
             EndpointType::ClusterProxy => (
                 "ServerNameMissing",

@@ -77,7 +77,7 @@ pub(super) fn now() -> SystemTime {
 }
 
 /// A usable and verified cluster with a token.
-pub(super) fn token_secret(name: &str) -> Secret {
+pub(crate) fn token_secret(name: &str) -> Secret {
     let secret = bare(name, "ServiceAccountToken");
     let secret = set(secret, "endpoint", "https://10.0.0.1:6443\n");
     let secret = set(secret, "ca.crt", &pair().0);
@@ -93,24 +93,24 @@ pub(super) fn certificate_secret(name: &str) -> Secret {
     set(secret, "tls.key", &pair().1)
 }
 
-pub(super) fn bare(name: &str, credential_type: &str) -> Secret {
+pub(crate) fn bare(name: &str, credential_type: &str) -> Secret {
     let mut secret = Secret::default();
     secret.metadata.name = Some(name.to_owned());
     secret.metadata.uid = Some(format!("uid-{name}"));
     label(secret, "cluster.core.oam.dev/cluster-credential-type", credential_type)
 }
 
-pub(super) fn label(mut secret: Secret, key: &str, value: &str) -> Secret {
+pub(crate) fn label(mut secret: Secret, key: &str, value: &str) -> Secret {
     secret.metadata.labels.get_or_insert_with(BTreeMap::new).insert(key.to_owned(), value.to_owned());
     secret
 }
 
-pub(super) fn annotate(mut secret: Secret, key: &str, value: &str) -> Secret {
+pub(crate) fn annotate(mut secret: Secret, key: &str, value: &str) -> Secret {
     secret.metadata.annotations.get_or_insert_with(BTreeMap::new).insert(key.to_owned(), value.to_owned());
     secret
 }
 
-pub(super) fn set(secret: Secret, key: &str, value: &str) -> Secret {
+pub(crate) fn set(secret: Secret, key: &str, value: &str) -> Secret {
     set_bytes(secret, key, value.as_bytes())
 }
 
@@ -119,14 +119,14 @@ pub(super) fn set_bytes(mut secret: Secret, key: &str, value: &[u8]) -> Secret {
     secret
 }
 
-pub(super) fn without(mut secret: Secret, key: &str) -> Secret {
+pub(crate) fn without(mut secret: Secret, key: &str) -> Secret {
     if let Some(data) = &mut secret.data {
         data.remove(key);
     }
     secret
 }
 
-pub(super) fn version(mut secret: Secret, version: u64) -> Secret {
+pub(crate) fn version(mut secret: Secret, version: u64) -> Secret {
     secret.metadata.resource_version = Some(version.to_string());
     secret
 }

@@ -134,9 +134,9 @@ impl History {
         }
     }
 
-    /// Everything was read anew as of `version`, and these are the differences: what happened in between is not
-    /// known, so that nobody can go on from there.
-    pub(super) fn skip(&mut self, events: Vec<Event>, version: u64, now: Instant) {
+    /// Everything was read anew as of `version`, and is as it was: what happened in between is not known, so that
+    /// nobody can go on from there.
+    pub(super) fn skip(&mut self, version: u64) {
         if version > self.version + 1 {
             self.gaps.push_back((self.version, version));
             if self.gaps.len() > GAPS
@@ -145,7 +145,7 @@ impl History {
                 self.floor = self.floor.max(end);
             }
         }
-        self.push(events, version, now);
+        self.version = version;
     }
 
     /// Everything was read anew as of `version`, and what was known before has nothing to do with it: whoever is

@@ -134,6 +134,9 @@ impl Tables {
     /// Waits until the table is as of a resourceVersion or a later one, at most so long. Fails with the version that
     /// there is.
     pub async fn wait_for(&self, version: u64, limit: Duration) -> Result<(), u64> {
+        if self.load().version() >= version {
+            return Ok(());
+        }
         let mut published = self.subscribe();
         let there = timeout(limit, published.wait_for(|_| self.load().version() >= version)).await;
         match there {
@@ -146,10 +149,9 @@ impl Tables {
     pub(super) fn publish(&self, table: Table, changes: Changes) {
         {
             let mut history = self.0.history.write();
-            let now = Instant::now();
             match changes {
-                Changes::Told(events) => history.push(events, table.version, now),
-                Changes::Found(events) => history.skip(events, table.version, now),
+                Changes::Told(events) => history.push(events, table.version, Instant::now()),
+                Changes::Same => history.skip(table.version),
                 Changes::Unknown => history.reset(table.version),
             }
             self.0.table.store(Arc::new(table));

@@ -328,6 +328,7 @@ async fn a_hub_that_says_nothing_is_given_up_in_time() {
     ]);
     assert_eq!(running.next().await, Seen::Begin);
     running.listed().await;
+    assert_eq!(running.next().await, Seen::Progress("8".to_owned()));
     assert_eq!(running.next().await, Seen::Apply(names(&["+b"]), "9".to_owned()));
     let times = running.hub.times();
     let silence = times[4] - times[3];
