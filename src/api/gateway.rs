@@ -1,12 +1,14 @@
 //! A cluster as a ClusterGateway.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::clusters::{self, EndpointType, View};
+use crate::clusters::{self, EndpointType, Exposed, View};
 use crate::model::GroupName;
 
 use super::VERSION;
@@ -35,7 +37,7 @@ struct Spec<'a> {
 #[derive(Debug, Serialize)]
 struct Access<'a> {
     endpoint: Endpoint<'a>,
-    credential: Credential,
+    credential: Credential<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,11 +59,30 @@ struct Constant<'a> {
     proxy_url: Option<&'a str>,
 }
 
-/// The type only: tokens and keys are not to be had here.
-#[derive(Debug, Serialize)]
-struct Credential {
+/// The type only, unless the operator wants tokens and keys to be had here.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Credential<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_account_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x509: Option<X509>,
+}
+
+/// Not what is shown to callers only.
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Credential").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct X509 {
+    certificate: String,
+    private_key: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,7 +127,7 @@ pub(super) fn show<'a>(view: &'a View, version: u64, group: &GroupName) -> Clust
                         proxy_url: spec.proxy_url.as_deref(),
                     }),
                 },
-                credential: Credential { kind: spec.credential_type.as_str() },
+                credential: credential(view),
             },
         },
         status: Status {
@@ -115,6 +136,18 @@ pub(super) fn show<'a>(view: &'a View, version: u64, group: &GroupName) -> Clust
             conditions: view.conditions.iter().map(condition).collect(),
         },
     }
+}
+
+fn credential(view: &View) -> Credential<'_> {
+    let (service_account_token, x509) = match view.exposed.as_deref() {
+        None => (None, None),
+        Some(Exposed::Token(token)) => (Some(token.as_str()), None),
+        Some(Exposed::Certificate { certificate, key }) => {
+            let (certificate, private_key) = (STANDARD.encode(certificate), STANDARD.encode(key));
+            (None, Some(X509 { certificate, private_key }))
+        }
+    };
+    Credential { kind: view.spec.credential_type.as_str(), service_account_token, x509 }
 }
 
 /// A cluster's metadata. Of the Secret's annotations only those of the group: any other may hold anything, and

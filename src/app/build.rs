@@ -68,6 +68,7 @@ pub(super) async fn build(
         Sources::new(control, config.credentials.options(), credentials::Metrics::new(&registry)?);
     let reading = clusters::Options {
         group: config.clusters.group_name.as_str().to_owned(),
+        expose_credentials: config.clusters.expose_credentials,
         healthiness_check: config.gates.healthiness_check,
         require_ca: config.clusters.require_cluster_ca,
         konnectivity: konnectivity::build(config, &network, &metrics, &mut tasks).await?,

@@ -18,16 +18,23 @@ pub(super) struct Clients {
 impl Clients {
     /// Connects to nothing yet: a hub that cannot be reached is waited for, not an error.
     pub(super) async fn new(hub: &Hub) -> Result<Self, Error> {
+        let agent = &hub.user_agent;
         Ok(Self {
-            clusters: client(hub, "--kubeconfig", hub.kubeconfig.as_deref()).await?,
-            authentication: client(hub, "--authentication-kubeconfig", hub.authentication_kubeconfig())
+            clusters: client(agent, "--kubeconfig", hub.kubeconfig.as_deref()).await?,
+            authentication: client(agent, "--authentication-kubeconfig", hub.authentication_kubeconfig())
                 .await?,
-            authorization: client(hub, "--authorization-kubeconfig", hub.authorization_kubeconfig()).await?,
+            authorization: client(agent, "--authorization-kubeconfig", hub.authorization_kubeconfig())
+                .await?,
         })
     }
 }
 
-async fn client(hub: &Hub, flag: &'static str, path: Option<&Path>) -> Result<Client, Error> {
+/// A client for what the flag is for; connects to nothing yet.
+pub(super) async fn client(
+    user_agent: &str,
+    flag: &'static str,
+    path: Option<&Path>,
+) -> Result<Client, Error> {
     let mut config = match path {
         Some(path) => from_file(flag, path).await?,
         None => KubeConfig::incluster().map_err(|error| {
@@ -36,9 +43,8 @@ async fn client(hub: &Hub, flag: &'static str, path: Option<&Path>) -> Result<Cl
             ))
         })?,
     };
-    config
-        .headers
-        .push((http::header::USER_AGENT, hub.user_agent.parse().map_err(|_| user_agent(&hub.user_agent))?));
+    let agent = user_agent.parse().map_err(|_| bad_user_agent(user_agent))?;
+    config.headers.push((http::header::USER_AGENT, agent));
     Client::try_from(config).map_err(|error| match path {
         Some(path) => unusable(flag, path, &error),
         None => Error::Usage(format!("the pod's service account cannot be used: {error}")),
@@ -56,7 +62,7 @@ fn unusable(flag: &'static str, path: &Path, error: &dyn std::error::Error) -> E
     Error::file(flag, path, error, "name a kubeconfig whose current context can be used")
 }
 
-fn user_agent(value: &str) -> Error {
+fn bad_user_agent(value: &str) -> Error {
     Error::Value {
         flag: "--user-agent".to_owned(),
         value: value.to_owned(),

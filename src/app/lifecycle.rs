@@ -37,6 +37,13 @@ pub(super) async fn run(config: Config) -> Result<(), Error> {
         tracing::warn!(flag = warning.flag(), meaning = warning.meaning(), "flag not used");
     }
     let built = build(&config, &clients, &certificate).await?;
+    if config.clusters.expose_credentials {
+        tracing::warn!(
+            flag = "--expose-credentials",
+            "credentials are shown: whoever may get, list or watch clustergateways, or use clustergateways/health, \
+             reads the tokens and private keys of all clusters and can go there past this gateway's authorization"
+        );
+    }
     let Built { gateways, operations, readiness, credentials, mut tasks } = built;
 
     let mut options = config.serving.tls()?;

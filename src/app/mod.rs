@@ -9,6 +9,7 @@ mod error;
 mod hub;
 mod konnectivity;
 mod lifecycle;
+mod patch;
 mod reload;
 
 use tokio::runtime::Builder;
@@ -16,6 +17,7 @@ use tokio::runtime::Builder;
 use crate::config::Config;
 
 pub use error::Error;
+pub use patch::{PatchError, Patched, patch};
 
 /// Threads of the control runtime: one may be busy with a list of ten thousand Secrets while the other answers a
 /// question about somebody's rights.

@@ -4,6 +4,7 @@
 //! before anything listens), 1 when it ended otherwise than it should.
 
 mod arguments;
+mod patch;
 mod serve;
 mod version;
 
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use clap::Command;
 use clap::error::ErrorKind;
 
-use crate::config::{Config, Error};
+use crate::config::{Config, Error, Patch};
 
 /// What is wrong with the command line, as getopt and clap have it.
 const USAGE: u8 = 2;
@@ -31,6 +32,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match matches.subcommand() {
         Some(("version", _)) => version::run(),
+        Some(("patch", matches)) => match Patch::from_matches(matches) {
+            Ok(options) => patch::run(&options),
+            Err(error) => refuse(&error),
+        },
         Some((_, matches)) => match Config::from_matches(matches) {
             Ok(config) => serve::run(config),
             Err(error) => refuse(&error),
@@ -45,6 +50,9 @@ fn command() -> Command {
         .visible_alias("apiserver")
         .about("Serves; the same as giving flags without a subcommand")
         .long_about(None);
+    let patch = Patch::augment(Command::new("patch"))
+        .about("Lets an APIService trust the CA in a Secret; as when the program is called patch")
+        .long_about(None);
     Command::new("cluster-gateway")
         .about(
             "Reaches the API of every cluster through one: an aggregated apiserver and proxy for Kubernetes",
@@ -52,6 +60,7 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .subcommand(serve)
+        .subcommand(patch)
         .subcommand(Command::new("version").about("Says which version this is"))
 }
 

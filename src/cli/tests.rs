@@ -21,6 +21,12 @@ fn every_way_in_which_charts_call_it_serves() {
         assert_eq!(run_with(arguments), "serve", "{arguments:?}");
     }
     assert_eq!(run_with(&["version"]), "version");
+    let patch = ["--secret-namespace=a", "--secret-name=b", "--target-APIService", "v1.x"];
+    assert_eq!(run_with(&[&["patch"][..], &patch].concat()), "patch");
+    let called_patch = ["/patch"].iter().chain(&patch).map(OsString::from);
+    let matches = command().try_get_matches_from(arguments::normalize(called_patch)).unwrap();
+    let options = Patch::from_matches(matches.subcommand_matches("patch").unwrap()).unwrap();
+    assert_eq!((options.secret_ca_bundle_key.as_str(), options.target_api_service.as_str()), ("ca", "v1.x"));
 }
 
 #[test]

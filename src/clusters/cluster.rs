@@ -6,7 +6,7 @@ use crate::exchange::Rules;
 use crate::model::ClusterName;
 use crate::telemetry::ClusterSeries;
 
-use super::{Access, Condition, Streams};
+use super::{Access, Condition, Exposed, Streams};
 
 /// One cluster as of one generation of its Secret: what our API shows of it, and what a request needs to reach it.
 #[derive(Debug, Clone)]
@@ -26,7 +26,8 @@ pub struct Cluster {
     pub streams: Arc<Streams>,
 }
 
-/// What there is to show of a cluster. Holds no credential and no connection, so that histories may keep it.
+/// What there is to show of a cluster. Holds no credential, unless it is shown, and no
+/// connection, so that histories may keep it.
 #[derive(Debug, Clone)]
 pub struct View {
     /// The Secret's name.
@@ -38,6 +39,8 @@ pub struct View {
     pub version: u64,
     /// What ClusterGateway shows. Holds no credential.
     pub spec: Spec,
+    /// The credential, where the operator wants it to be shown.
+    pub exposed: Option<Arc<Exposed>>,
     /// From the Secret's annotations.
     pub health: Health,
     /// Whether it can be used, and why not.

@@ -27,6 +27,8 @@ pub struct Options {
     pub group: String,
     /// `--require-cluster-ca`: clusters that nobody verifies are refused.
     pub require_ca: bool,
+    /// `--expose-credentials`: whoever may read clusters may read their credentials.
+    pub expose_credentials: bool,
     /// `HealthinessCheck`: the status annotations are a cluster's health.
     pub healthiness_check: bool,
     /// How servers are reached.
@@ -112,6 +114,7 @@ pub(super) fn compile(
         name: reading.name,
         metadata: reading.metadata,
         spec: reading.spec,
+        exposed: reading.exposed.map(Arc::new),
         health: reading.health,
     };
     let cluster = Cluster {

@@ -27,6 +27,7 @@ pub(crate) fn options() -> Options {
     Options {
         group: "cluster.core.oam.dev".to_owned(),
         require_ca: false,
+        expose_credentials: false,
         healthiness_check: true,
         network: Network {
             workers: 1,

@@ -19,7 +19,7 @@ use crate::upstream::Scheme;
 use super::compile::Options;
 use super::fingerprint::Fingerprint;
 use super::way::Way;
-use super::{CredentialType, EndpointType, Health, Metadata, Spec, Unusable};
+use super::{CredentialType, EndpointType, Exposed, Health, Metadata, Spec, Unusable};
 
 /// Holds all of the Secret's data, base64, so that showing it would give the credential away.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -29,6 +29,7 @@ pub(super) struct Reading<'a> {
     pub(super) name: ClusterName,
     pub(super) metadata: Metadata,
     pub(super) spec: Spec,
+    pub(super) exposed: Option<Exposed>,
     pub(super) health: Health,
     pub(super) recipe: Result<Recipe<'a>, Unusable>,
 }
@@ -69,7 +70,8 @@ impl<'a> Reading<'a> {
         let metadata = metadata(&secret.metadata);
         let recipe = recipe(&name, &spec, credential_label, endpoint_label, data, &metadata, options);
         let health = options.health_keys().read(&metadata.annotations);
-        Some(Self { name, metadata, spec, health, recipe })
+        let exposed = options.expose_credentials.then(|| exposed(spec.credential_type, data)).flatten();
+        Some(Self { name, metadata, spec, exposed, health, recipe })
     }
 }
 
@@ -184,6 +186,18 @@ fn cluster_info(way: &Way<'_>, data: Data<'_>, spec: &Spec) -> ClusterInfo {
         insecure_skip_tls_verify: !verified,
         certificate_authority: data.ca().filter(|_| verified).map(|(_, pem)| pem.to_owned()),
         proxy_url: data.lossy_text("proxy-url").filter(|_| spec.endpoint_type == EndpointType::Const),
+    }
+}
+
+/// The credential as the Go gateway shows it.
+fn exposed(kind: CredentialType, data: Data<'_>) -> Option<Exposed> {
+    match kind {
+        CredentialType::ServiceAccountToken => data.lossy_text("token").map(Exposed::Token),
+        CredentialType::X509Certificate => Some(Exposed::Certificate {
+            certificate: data.get("tls.crt")?.to_owned(),
+            key: data.get("tls.key")?.to_owned(),
+        }),
+        CredentialType::Dynamic | CredentialType::Unknown => None,
     }
 }
 

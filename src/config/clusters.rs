@@ -19,6 +19,9 @@ pub struct Clusters {
     /// Refuse clusters without a CA, instead of talking to them unverified
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = values::boolean)]
     pub require_cluster_ca: bool,
+    /// Show clusters' tokens and private keys to whoever may get or list clustergateways, as the Go gateway does
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = values::boolean)]
+    pub expose_credentials: bool,
     /// Take endpoint and CA from the ManagedCluster of the same name (Open Cluster Management)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = values::boolean)]
     pub ocm_integration: bool,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tokio::time::timeout;
 
 use crate::api::{self, BODY_LIMIT, HealthChange, HealthWanted, HealthWrite};
@@ -12,8 +12,9 @@ use crate::clusters::{Cluster, HealthUpdate, NotWritten};
 use crate::model::{Answer, Reason, Status};
 
 use super::client::{Body, Gone, Reply};
-use super::headers;
-use super::service::Gateway;
+use super::record::{Progress, Traffic};
+use super::service::{Caller, Gateway};
+use super::{headers, local};
 
 /// Bodies that one worker reads at once: what is read is held until it is written.
 pub(super) const BODIES: usize = 32;
@@ -31,8 +32,42 @@ enum Failure {
 }
 
 impl Gateway {
-    /// The answer to a request that is not for a cluster. The caller may do what it asks.
+    /// Serves a request that is not for a cluster; the caller may do what it asks. Gives what is to be answered, if
+    /// that has not been done.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one request, each of which somebody else owns"
+    )]
     pub(super) async fn own(
+        &self,
+        parts: &http::request::Parts,
+        path: &str,
+        mut body: Body,
+        reply: &mut Reply,
+        caller: &Caller,
+        audit_id: &HeaderValue,
+        progress: &mut Progress,
+    ) -> Option<Answer> {
+        let served = match self.outcome(parts, path, &mut body, reply).await {
+            Ok(api::Outcome::Answer(answer)) => return Some(answer),
+            Ok(api::Outcome::Watch(watch)) => {
+                progress.code(StatusCode::OK);
+                let mut traffic = Traffic::default();
+                let drain = &caller.drain;
+                let streamed = local::stream(watch, body, audit_id, reply, drain, &mut traffic.sent).await;
+                progress.traffic(traffic);
+                streamed
+            }
+            Err(gone) => Err(gone),
+        };
+        if let Err(gone) = served {
+            progress.gone(&gone);
+            reply.abort();
+        }
+        None
+    }
+
+    async fn outcome(
         &self,
         parts: &http::request::Parts,
         path: &str,

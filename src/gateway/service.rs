@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::HeaderValue;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::server::HttpSession;
 use tokio::runtime::Handle;
@@ -183,27 +183,9 @@ impl Gateway {
         let mut progress = Progress::begin(caller.peer);
         let decision = self.decide(&mut parts, &mut body, caller, &audit_id, &mut progress).await;
         let answer = match decision {
-            Ok(Decision::Own(path)) => match self.own(&parts, &path, &mut body, &mut reply).await {
-                Ok(api::Outcome::Answer(answer)) => Some(answer),
-                Ok(api::Outcome::Watch(watch)) => {
-                    progress.code(StatusCode::OK);
-                    let mut traffic = Traffic::default();
-                    let drain = &caller.drain;
-                    let streamed =
-                        local::stream(watch, body, &audit_id, &mut reply, drain, &mut traffic.sent).await;
-                    progress.traffic(traffic);
-                    if let Err(gone) = streamed {
-                        progress.gone(&gone);
-                        reply.abort();
-                    }
-                    None
-                }
-                Err(gone) => {
-                    progress.gone(&gone);
-                    reply.abort();
-                    None
-                }
-            },
+            Ok(Decision::Own(path)) => {
+                self.own(&parts, &path, body, &mut reply, caller, &audit_id, &mut progress).await
+            }
             Ok(Decision::Forward { cluster, plan }) => {
                 let (outcome, traffic) = forward(plan, body, &mut reply, &caller.drain).await;
                 settle(&cluster, outcome, traffic, &mut reply, &mut progress)
