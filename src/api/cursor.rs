@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 
-use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine};
 use serde::{Deserialize, Serialize};
 
+use super::go_json;
 use super::resource::{Place, Resource};
 
 /// A token that was read.
@@ -46,8 +47,15 @@ impl Cursor {
     /// Reads a token. It came from us, but by way of somebody who may have written it himself.
     pub(super) fn parse(text: &str, resource: Resource) -> Result<Self, String> {
         let invalid = |why: &str| format!("invalid continue token: continue key is not valid{why}");
-        let json = URL_SAFE_NO_PAD.decode(text).map_err(|error| invalid(&format!(": {error}")))?;
-        let token: Token = serde_json::from_slice(&json).map_err(|error| invalid(&format!(": {error}")))?;
+        let json = URL_SAFE_NO_PAD.decode(text).map_err(|error| {
+            let at = match error {
+                DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+                DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+            };
+            invalid(&format!(": illegal base64 data at input byte {at}"))
+        })?;
+        let token: Token =
+            serde_json::from_slice(&json).map_err(|_| invalid(&format!(": {}", go_json::problem(&json))))?;
         if token.format != FORMAT {
             let why = format!(": server does not recognize this encoded version {}", token.format);
             return Err(invalid(&why));

@@ -13,6 +13,7 @@ mod discovery;
 mod document;
 mod encode;
 mod gateway;
+mod go_json;
 mod gzip;
 mod health;
 mod list;

@@ -80,7 +80,7 @@ pub(super) fn stream(request: &Request<'_>) -> Result<Form, Status> {
         Some((Target::Table(version), _)) => Ok(Form::Table(version)),
         Some((Target::One(version), _)) => Ok(Form::Partial(version)),
         Some((Target::Many(_), _)) | None => {
-            Err(not_acceptable("only the following media types are accepted: application/json;stream=watch"))
+            Err(not_acceptable(format!("only the following media types are accepted: {MEDIA_TYPES}")))
         }
     }
 }

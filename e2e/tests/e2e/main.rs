@@ -26,6 +26,7 @@ mod outage;
 mod patch;
 mod paths;
 mod penetration;
+mod resources;
 mod rotation;
 mod secrecy;
 mod silence;

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::model::{Reason, Status};
 
-use super::super::{VERSION, negotiation};
-use super::{KIND, go_json};
+use super::super::{VERSION, go_json, negotiation};
+use super::KIND;
 
 /// As much of a body as is repeated to who sent it.
 const SUMMARY: usize = 30;

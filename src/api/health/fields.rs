@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::go_json;
+use super::super::go_json;
 
 /// Names of fields that nobody knows, with the path to them.
 pub(super) fn unknown(value: &Value, schema: &Value, definitions: &Value) -> Vec<String> {

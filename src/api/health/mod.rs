@@ -6,7 +6,6 @@
 
 mod body;
 mod fields;
-mod go_json;
 mod options;
 mod patch;
 

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::model::{Details, Reason, Status};
 
+use super::super::go_json;
+use super::body;
 use super::options::Validation;
-use super::{body, go_json};
 
 const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json";
 /// Operations of one JSON patch (handlers/patch.go).

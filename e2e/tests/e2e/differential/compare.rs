@@ -79,6 +79,9 @@ fn read(answer: &Answer, peer: Peer) -> Result<String> {
         _ => String::from_utf8_lossy(&answer.body).into_owned(),
     };
     let text = renamed(&body, peer);
+    if text.starts_with("{\"type\":\"") {
+        return events(&text);
+    }
     let value: Value = match answer.header("content-type").unwrap_or_default() {
         "application/json" if !text.is_empty() => {
             serde_json::from_str(&text).with_context(|| format!("no JSON: {text}"))?
@@ -91,6 +94,20 @@ fn read(answer: &Answer, peer: Peer) -> Result<String> {
     }
     let indented = text.contains("\n  \"");
     Ok(format!("{}indented {:#}", if indented { "" } else { "not " }, object(value)))
+}
+
+/// The events of a watch, one to a line. Those of the objects that there were come in any order.
+fn events(text: &str) -> Result<String> {
+    ensure!(text.ends_with('\n'), "the last event is cut: {text:.300}");
+    let mut events = Vec::new();
+    for line in text.lines() {
+        let mut event: Value =
+            serde_json::from_str(line).with_context(|| format!("no event: {line:.300}"))?;
+        event["object"] = object(event["object"].take());
+        events.push(format!("{event:#}"));
+    }
+    events.sort_unstable();
+    Ok(events.join("\n"))
 }
 
 /// Everything that has another name on the other side.

@@ -26,6 +26,8 @@ pub(super) enum Peer {
     Nodes,
     /// Built in, cluster scoped, and only to be read.
     ComponentStatuses,
+    /// Built in, cluster scoped, with no fields of its own to select by.
+    PriorityClasses,
     /// The same path.
     Itself,
 }
@@ -130,6 +132,10 @@ impl Row {
             (Side::Theirs, Peer::Nodes) => ("/apis/batch", "/api/v1", "/api/v1/nodes".to_owned(), "status"),
             (Side::Theirs, Peer::ComponentStatuses) => {
                 ("/apis/batch", "/api/v1", "/api/v1/componentstatuses".to_owned(), "status")
+            }
+            (Side::Theirs, Peer::PriorityClasses) => {
+                let version = "/apis/scheduling.k8s.io/v1";
+                ("/apis/scheduling.k8s.io", version, format!("{version}/priorityclasses"), "status")
             }
             (Side::Theirs, _) => {
                 let group = "/apis/differential.example.com";

@@ -5,11 +5,20 @@ mod negotiation;
 mod operations;
 mod reads;
 mod verbs;
+mod watches;
 mod writes;
 
 use super::row::Row;
 
 pub(super) fn all() -> Vec<Row> {
-    [discovery::rows(), reads::rows(), negotiation::rows(), verbs::rows(), operations::rows(), writes::rows()]
-        .concat()
+    [
+        discovery::rows(),
+        reads::rows(),
+        negotiation::rows(),
+        verbs::rows(),
+        watches::rows(),
+        operations::rows(),
+        writes::rows(),
+    ]
+    .concat()
 }

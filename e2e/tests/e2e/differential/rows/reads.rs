@@ -73,6 +73,6 @@ pub(super) fn rows() -> Vec<Row> {
     ] {
         rows.push(get(format!("{{all}}?{wrong}")));
     }
-    rows.push(get("{all}?fieldSelector=spec.x%3D1").peer(Peer::ComponentStatuses));
+    rows.push(get("{all}?fieldSelector=spec.x%3D1").peer(Peer::PriorityClasses));
     rows
 }
