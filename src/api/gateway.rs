@@ -173,16 +173,37 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("Credential-Type", "string", "", "the credential type", 0),
     Column::new("Endpoint-Type", "string", "", "the endpoint type", 0),
     Column::new("Healthy", "string", "", "the healthiness of the gateway", 0),
+    Column::new("Usable", "string", "", "whether requests can be sent to the cluster", 0),
+    Column::new("Reason", "string", "", "what is wrong with the cluster, in one word", 0),
+    Column::new("Message", "string", "", "what is wrong with the cluster, and what to do about it", 1),
 ];
+
+/// Without a condition of that name nothing is known.
+fn usable(view: &View) -> &'static str {
+    let usable = view.conditions.iter().find(|condition| condition.kind == "Usable");
+    usable.map_or("Unknown", |condition| condition.status)
+}
+
+/// What somebody should look at first: what does not hold, then what will not hold for long.
+fn trouble(conditions: &[clusters::Condition]) -> Option<&clusters::Condition> {
+    let broken = conditions.iter().find(|condition| condition.status == "False");
+    broken.or_else(|| {
+        conditions.iter().find(|condition| condition.status == "True" && !condition.message.is_empty())
+    })
+}
 
 /// What stands in them.
 pub(super) fn cells(view: &View) -> Vec<Value> {
+    let trouble = trouble(&view.conditions);
     vec![
         view.name.as_str().into(),
         "".into(),
         view.spec.credential_type.as_str().into(),
         view.spec.endpoint_type.as_str().into(),
         view.health.healthy.to_string().into(),
+        usable(view).into(),
+        trouble.map_or("", |condition| condition.reason).into(),
+        trouble.map_or("", |condition| &condition.message).into(),
     ]
 }
 

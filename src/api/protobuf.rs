@@ -150,7 +150,7 @@ mod tests {
         let written = status(&Status::new(crate::model::Reason::NotFound, "gone"));
         assert_eq!(
             written,
-            b"k8s\0\x0a\x0c\x0a\x02v1\x12\x06Status\x12\x1f\x0a\0\x12\x07Failure\x1a\x04gone\x22\x08NotFound\x30\x94\x03"
+            b"k8s\0\x0a\x0c\x0a\x02v1\x12\x06Status\x12\x1e\x0a\0\x12\x07Failure\x1a\x04gone\x22\x08NotFound\x30\x94\x03"
         );
     }
 

@@ -58,11 +58,20 @@ async fn kubectl_finds_explains_and_shows_our_resources() {
     let mut broken = good.clone().named("broken");
     broken.data.remove("endpoint");
     broken.apply(&admin).await.unwrap();
-    let wide = says(&kubectl, &["get", "cg", "-o", "wide"], &["broken", "good", "open"]).await;
-    eprintln!("{}{wide}", kubectl.ok(&["get", "cg"]).await.unwrap());
-    eprintln!("{}", kubectl.ok(&["get", "vc", "-o", "wide"]).await.unwrap());
     // Why a cluster cannot be used is seen without anybody's logs.
-    let described = says(&kubectl, &["describe", "cg", "broken"], &["Usable", "endpoint"]).await;
-    eprintln!("{described}");
+    let table = says(&kubectl, &["get", "cg"], &["broken", "good", "open"]).await;
+    let words = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().skip(4).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(words("NAME"), ["HEALTHY", "USABLE", "REASON"], "{table}");
+    assert_eq!(words("broken"), ["False", "SecretRefused"], "{table}");
+    assert_eq!(words("good"), ["True"], "{table}");
+    assert_eq!(words("open"), ["True", "CertificateAuthorityMissing"], "{table}");
+    let wide = kubectl.ok(&["get", "cg", "-o", "wide"]).await.unwrap();
+    assert!(wide.contains("data key endpoint is missing"), "{wide}");
+    let virtual_clusters = kubectl.ok(&["get", "vc"]).await.unwrap();
+    assert!(virtual_clusters.lines().nth(1).unwrap().starts_with("local "), "{virtual_clusters}");
+    let described = says(&kubectl, &["describe", "cg", "broken"], &["Usable", "data key endpoint"]).await;
     assert!(!described.contains("hunter2"), "{described}");
 }
