@@ -68,7 +68,7 @@ struct Credential<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     service_account_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    x509: Option<X509>,
+    x509: Option<Box<X509>>,
 }
 
 /// Not what is shown to callers only.
@@ -144,7 +144,7 @@ fn credential(view: &View) -> Credential<'_> {
         Some(Exposed::Token(token)) => (Some(token.as_str()), None),
         Some(Exposed::Certificate { certificate, key }) => {
             let (certificate, private_key) = (STANDARD.encode(certificate), STANDARD.encode(key));
-            (None, Some(X509 { certificate, private_key }))
+            (None, Some(Box::new(X509 { certificate, private_key })))
         }
     };
     Credential { kind: view.spec.credential_type.as_str(), service_account_token, x509 }

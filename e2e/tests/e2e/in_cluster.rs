@@ -84,7 +84,7 @@ async fn has_just_these_rights(hub: &ControlPlane, token: &str) -> Result<()> {
     let reviews: Api<SelfSubjectRulesReview> = Api::all(client);
     let mut review = SelfSubjectRulesReview::default();
     for (namespace, expected) in [
-        (NAMESPACE, vec!["secrets: get,list,watch"]),
+        (NAMESPACE, vec!["secrets: get,list,watch,patch"]),
         ("kube-system", vec!["configmaps: get,list,watch"]),
         ("default", vec![]),
     ] {
@@ -154,6 +154,15 @@ async fn a_pod_with_the_rights_of_the_chart_serves_and_takes_up_its_new_token() 
     let path = format!("{GATEWAYS}/member-0/proxy/version");
     let by_token = gateway.anonymous().unwrap().bearer(&app).unwrap();
     let answer = by_token.h1().await.unwrap().get(&path).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+
+    // It may write what it has to write: clusters' health.
+    let patch = http::Request::patch(format!("{GATEWAYS}/member-0/health"))
+        .header("content-type", "application/merge-patch+json")
+        .body(e2e::client::bytes(r#"{"status":{"healthy":true}}"#))
+        .unwrap();
+    let prober = gateway.front_proxy("t3-prober", &["system:masters"]).unwrap();
+    let answer = prober.h1().await.unwrap().fetch(patch).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
 
     // A kubelet replaces the file long before the old token ends.

@@ -32,7 +32,7 @@ async fn the_apiservice_is_available_and_kubectl_discovers_the_resource() {
     let words: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(
         words,
-        ["clustergateways", "cluster.core.oam.dev/v1alpha1", "false", "ClusterGateway"],
+        ["clustergateways", "cg", "cluster.core.oam.dev/v1alpha1", "false", "ClusterGateway"],
         "{said}"
     );
 }
