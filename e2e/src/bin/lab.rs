@@ -5,7 +5,7 @@ use std::io::Write as _;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::lab::binaries::{
-    self, ETCD, INFORMER, KONNECTIVITY, KUBELET, KUBERNETES, KWOK, OLD_KUBECTL, PROXIES, STREAMS,
+    self, API, ETCD, INFORMER, KONNECTIVITY, KUBELET, KUBERNETES, KWOK, OLD_KUBECTL, PROXIES, STREAMS,
 };
 use e2e::lab::{Lab, LabOptions};
 
@@ -53,6 +53,7 @@ fn print_binaries() -> Result<()> {
         (PROXIES, "socks5"),
         (KUBELET, "kubelet"),
         (STREAMS, "streams"),
+        (API, "api"),
     ] {
         writeln!(std::io::stdout(), "{}", binaries::program(&module, name)?.display())?;
     }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod api_watch;
 mod bare;
 mod bodies;
 mod churn;
