@@ -242,3 +242,7 @@ fn too_old(cursor: Option<&Cursor>) -> Status {
         .with_continue(cursor.as_of_now()),
     }
 }
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

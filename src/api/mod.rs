@@ -106,4 +106,6 @@ impl Api {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

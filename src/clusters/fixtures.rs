@@ -65,7 +65,7 @@ pub(super) fn new_pair() -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
-pub(super) fn expired_pair() -> (String, String) {
+pub(crate) fn expired_pair() -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(["test".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2001, 1, 1);
@@ -86,7 +86,7 @@ pub(crate) fn token_secret(name: &str) -> Secret {
 }
 
 /// A usable and verified cluster with a client certificate.
-pub(super) fn certificate_secret(name: &str) -> Secret {
+pub(crate) fn certificate_secret(name: &str) -> Secret {
     let secret = bare(name, "X509Certificate");
     let secret = set(secret, "endpoint", "https://10.0.0.1:6443");
     let secret = set(secret, "ca", &pair().0);

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -91,6 +92,10 @@ func (s *stream) follow(ctx context.Context) error {
 	for event := range watcher.ResultChan() {
 		if event.Type == watch.Error {
 			status, _ := event.Object.(*metav1.Status)
+			if status != nil && apierrors.HasStatusCause(&apierrors.StatusError{ErrStatus: *status}, metav1.CauseType("ClientWatchDecoding")) {
+				// client-go's own word for a connection that broke: the gateway was killed.
+				return nil
+			}
 			if status == nil || status.Code != 410 {
 				s.problem("an ERROR event that is no 410: %+v", event.Object)
 			}

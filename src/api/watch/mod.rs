@@ -294,4 +294,6 @@ impl Open {
 }
 
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;

@@ -1,375 +1,277 @@
-use std::collections::BTreeMap;
-
 use futures::FutureExt;
-use http::{HeaderMap, HeaderName, Method};
-use k8s_openapi::api::core::v1::Secret;
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::clusters::fixtures::{bare, label, options, set, version as versioned};
-use crate::clusters::{self, Change, Writer};
-use crate::model::GroupName;
+use crate::clusters::fixtures::{certificate_secret, expired_pair, set, version as versioned};
 
-use super::super::{Metrics, Outcome};
+use super::super::Outcome;
+use super::super::testing::{Hub, Logged, Replica, replica, run};
 use super::*;
 
-const BASE: &str = "/apis/cluster.core.oam.dev/v1alpha1";
-
-/// One replica: a writer, its tables, and how far it has followed the hub.
-struct Replica {
-    writer: Writer,
-    tables: Tables,
-    api: Arc<Api>,
-    followed: usize,
+async fn next(watch: &mut Watch) -> Option<Value> {
+    let line = watch.next().await?;
+    Some(serde_json::from_slice(&line).unwrap())
 }
 
-impl Replica {
-    /// One that has just listed the hub.
-    fn start(hub: &Hub) -> Self {
-        let tables = Tables::default();
-        let metrics = clusters::Metrics::new(&prometheus::Registry::new()).unwrap();
-        let writer = Writer::new(tables.clone(), options(), metrics);
-        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
-        let api = Arc::new(Api::new(GroupName::default(), true, metrics));
-        let mut replica = Self { writer, tables, api, followed: 0 };
-        replica.list(hub);
-        replica
-    }
-
-    fn list(&mut self, hub: &Hub) {
-        self.writer.begin();
-        self.writer.stage(&hub.now().into_values().collect::<Vec<_>>());
-        self.writer.finish(&hub.version().to_string());
-        self.followed = hub.log.len();
-    }
-
-    /// Hears of so many more changes, at once.
-    fn follow(&mut self, hub: &Hub, count: usize) {
-        let end = hub.log.len().min(self.followed + count);
-        let changes: Vec<Change> = hub.log[self.followed..end].iter().map(Logged::change).collect();
-        let Some(last) = hub.log[..end].last() else { return };
-        if !changes.is_empty() {
-            self.writer.apply(&changes, &last.version.to_string());
-        }
-        self.followed = end;
-        if end == hub.log.len() {
-            self.writer.progress(&hub.version().to_string());
-        }
-    }
-
-    async fn ask(&self, target: &str, headers: &[(&str, &str)]) -> Outcome {
-        let (path, query) =
-            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let headers: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
-            .collect();
-        let path = format!("{BASE}{path}");
-        self.api
-            .answer(&Request { method: &Method::GET, path: &path, query, headers: &headers }, &self.tables)
-            .await
-    }
-
-    async fn watch(&self, target: &str) -> Box<Watch> {
-        match self.ask(target, &[]).await {
-            Outcome::Watch(watch) => watch,
-            Outcome::Answer(answer) => panic!("{answer:?}"),
-        }
-    }
-
-    async fn get(&self, target: &str) -> (u16, Value) {
-        match self.ask(target, &[]).await {
-            Outcome::Answer(answer) => {
-                (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
-            }
-            Outcome::Watch(watch) => panic!("{watch:?}"),
-        }
-    }
+/// What comes without waiting: type and name of each event.
+fn ready(watch: &mut Watch) -> Vec<(String, String)> {
+    let lines = std::iter::from_fn(|| watch.next().now_or_never().flatten());
+    let events = lines.map(|line| serde_json::from_slice::<Value>(&line).unwrap());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    events.map(|event| (text(&event["type"]), text(&event["object"]["metadata"]["name"]))).collect()
 }
 
-/// What the hub has and had.
-#[derive(Default)]
-struct Hub {
-    log: Vec<Logged>,
-    /// Others write, too.
-    others: u64,
+fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
+    pairs.map(|(kind, name)| (kind.to_owned(), name.to_owned())).into()
 }
 
-struct Logged {
-    version: u64,
-    name: &'static str,
-    /// None: it was deleted.
-    secret: Option<Secret>,
+#[test]
+fn what_there_is_comes_first_in_order_and_then_what_happens() {
+    run(async {
+        let (mut hub, mut replica) = replica(&["b", "a"]);
+        let mut gateways = replica.watch("/clustergateways?watch=1").await;
+        let mut virtuals = replica.watch("/watch/virtualclusters").await;
+        let mut one = replica.watch("/watch/clustergateways/a").await;
+        assert_eq!(ready(&mut gateways), pairs([("ADDED", "a"), ("ADDED", "b")]));
+        assert_eq!(ready(&mut virtuals), pairs([("ADDED", "local"), ("ADDED", "a"), ("ADDED", "b")]));
+        assert_eq!(ready(&mut one), pairs([("ADDED", "a")]));
+        // Without an endpoint it is no VirtualCluster any more.
+        hub.write("a", Some(0));
+        hub.write("c", Some(3));
+        replica.follow(&hub, 9);
+        assert_eq!(ready(&mut gateways), pairs([("MODIFIED", "a"), ("ADDED", "c")]));
+        assert_eq!(ready(&mut virtuals), pairs([("DELETED", "a"), ("ADDED", "c")]));
+        assert_eq!(ready(&mut one), pairs([("MODIFIED", "a")]));
+    });
 }
 
-impl Logged {
-    fn change(&self) -> Change {
-        match &self.secret {
-            Some(secret) => Change::Apply(Box::new(secret.clone())),
-            None => Change::Remove(Box::new(versioned(bare(self.name, "Dynamic"), self.version))),
+#[test]
+fn a_deletion_has_the_version_of_the_deletion_and_what_there_was() {
+    run(async {
+        let (mut hub, mut replica) = replica(&["a"]);
+        let selected = "/clustergateways?labelSelector=env=prod&watch=1&resourceVersion=15";
+        let mut watch = replica.watch(selected).await;
+        hub.write("a", Some(2));
+        replica.follow(&hub, 1);
+        let event = next(&mut watch).await.unwrap();
+        assert_eq!(
+            (&event["type"], &event["object"]["metadata"]["resourceVersion"]),
+            (&json!("DELETED"), &json!("24"))
+        );
+        assert_eq!(event["object"]["metadata"]["labels"]["env"], "prod");
+        hub.write("a", None);
+        replica.follow(&hub, 1);
+        assert_eq!(ready(&mut watch), [], "it is gone for this watch already");
+    });
+}
+
+#[test]
+fn streaming_lists_end_with_a_bookmark_that_says_so() {
+    run(async {
+        let (hub, replica) = replica(&["a"]);
+        let query =
+            "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+        let mut watch = replica.watch(&format!("/clustergateways?{query}")).await;
+        assert_eq!(next(&mut watch).await.unwrap()["type"], "ADDED");
+        let end = next(&mut watch).await.unwrap();
+        let version = hub.version().to_string();
+        assert_eq!(
+            end,
+            json!({"type": "BOOKMARK", "object": {
+                "kind": "ClusterGateway",
+                "apiVersion": "cluster.core.oam.dev/v1alpha1",
+                "metadata": {"resourceVersion": version, "annotations": {"k8s.io/initial-events-end": "true"}},
+            }})
+        );
+        let without = "watch=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan";
+        let mut watch = replica.watch(&format!("/clustergateways?{without}")).await;
+        assert_eq!(ready(&mut watch), []);
+    });
+}
+
+#[test]
+fn what_is_to_come_is_waited_for_but_not_for_ever() {
+    run(async {
+        let (hub, replica) = replica(&["a"]);
+        let query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=999";
+        let began = Instant::now();
+        let mut watch = replica.watch(&format!("/clustergateways?{query}")).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(3));
+        let event = next(&mut watch).await.unwrap();
+        assert_eq!(
+            event,
+            json!({"type": "ERROR", "object": {
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": format!("Timeout: Too large resource version: 999, current: {}", hub.version()),
+                "reason": "Timeout",
+                "details": {
+                    "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+                    "retryAfterSeconds": 1,
+                },
+                "code": 504,
+            }})
+        );
+        assert_eq!(next(&mut watch).await, None);
+        let (code, status) = replica.get("/clustergateways?resourceVersion=999").await;
+        assert_eq!((code, &status["message"]), (504, &event["object"]["message"]));
+        // A watch from there begins, and tells what is later only.
+        let mut watch = replica.watch("/clustergateways?watch=1&resourceVersion=999").await;
+        assert_eq!(ready(&mut watch), []);
+    });
+}
+
+#[test]
+fn a_restarted_replica_goes_on_from_its_first_list_and_from_nothing_before() {
+    run(async {
+        let (mut hub, _) = replica(&["a"]);
+        let seen = hub.version();
+        let same = Replica::start(&hub);
+        let mut watch = same.watch(&format!("/clustergateways?watch=1&resourceVersion={seen}")).await;
+        assert_eq!(ready(&mut watch), [], "nothing was missed");
+        hub.write("b", Some(1));
+        hub.write("b", None);
+        let later = Replica::start(&hub);
+        let mut watch = later.watch(&format!("/clustergateways?watch=1&resourceVersion={seen}")).await;
+        let event = next(&mut watch).await.unwrap();
+        let message = format!("too old resource version: {seen} ({})", hub.version());
+        assert_eq!((&event["object"]["code"], &event["object"]["message"]), (&json!(410), &json!(message)));
+        assert_eq!(next(&mut watch).await, None);
+    });
+}
+
+#[test]
+fn bookmarks_come_every_minute_and_before_the_end() {
+    run(async {
+        let (mut hub, mut replica) = replica(&["a"]);
+        let query = format!("watch=1&resourceVersion={}&timeoutSeconds=100", hub.version());
+        let mut silent = replica.watch(&format!("/clustergateways?{query}")).await;
+        let mut watch = replica.watch(&format!("/clustergateways?{query}&allowWatchBookmarks=1")).await;
+        let began = Instant::now();
+        // The hub goes on, though not with clusters.
+        hub.others = 3;
+        replica.follow(&hub, 0);
+        for seconds in [60, 98] {
+            let event = next(&mut watch).await.unwrap();
+            assert_eq!(event["type"], "BOOKMARK");
+            assert_eq!(event["object"]["metadata"], json!({"resourceVersion": hub.version().to_string()}));
+            assert_eq!(began.elapsed(), Duration::from_secs(seconds));
         }
+        assert_eq!(next(&mut watch).await, None);
+        assert_eq!(began.elapsed(), Duration::from_secs(100));
+        assert_eq!(next(&mut silent).await, None, "who does not want bookmarks gets none");
+        let mut over = replica.watch("/clustergateways?watch=1&timeoutSeconds=-1").await;
+        assert_eq!(next(&mut over).await.unwrap()["object"]["message"], "context deadline exceeded");
+    });
+}
+
+#[test]
+fn watches_last_half_an_hour_to_an_hour_unless_they_say_otherwise() {
+    for _ in 0..100 {
+        let lifetime = lifetime(None);
+        assert!(lifetime >= SHORTEST && lifetime < SHORTEST * 2, "{lifetime:?}");
     }
+    assert_eq!(lifetime(Some(Timeout::After(Duration::from_secs(7)))), Duration::from_secs(7));
 }
 
-impl Hub {
-    fn version(&self) -> u64 {
-        self.log.len() as u64 * 10 + 5 + self.others
-    }
-
-    fn now(&self) -> BTreeMap<&'static str, Secret> {
-        let mut secrets = BTreeMap::new();
-        for logged in &self.log {
-            match &logged.secret {
-                Some(secret) => secrets.insert(logged.name, secret.clone()),
-                None => secrets.remove(logged.name),
-            };
-        }
-        secrets
-    }
-
-    fn write(&mut self, name: &'static str, variant: Option<u8>) {
-        let before = self.now().remove(name);
-        if variant.is_none() && before.is_none() {
-            return;
-        }
-        self.others = 0;
-        let version = self.log.len() as u64 * 10 + 14;
-        let secret = variant.map(|variant| {
-            let mut secret = versioned(bare(name, "X509Certificate"), version);
-            if variant & 1 == 1 {
-                secret = label(secret, "env", "prod");
-            }
-            if variant & 2 == 2 {
-                secret = set(secret, "endpoint", "https://10.0.0.1:6443");
-            }
-            secret.metadata.uid =
-                Some(before.and_then(|before| before.metadata.uid).unwrap_or(format!("uid-{version}")));
-            secret
-        });
-        self.log.push(Logged { version, name, secret });
-    }
-}
-
-/// Somebody who lists and watches, as an informer does, and believes nothing.
-struct Client {
-    target: &'static str,
-    replica: usize,
-    version: String,
-    store: BTreeMap<String, Value>,
-    watch: Option<Box<Watch>>,
-}
-
-impl Client {
-    fn new(target: &'static str) -> Self {
-        Self { target, replica: 0, version: String::new(), store: BTreeMap::new(), watch: None }
-    }
-
-    async fn connect(&mut self, replicas: &[Replica]) {
-        let replica = &replicas[self.replica];
-        if self.version.is_empty() {
-            let (code, list) = replica.get(self.target).await;
-            assert_eq!(code, 200, "{list}");
-            self.version = list["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
-            self.store = items(&list);
-        }
-        let query = format!("watch=1&allowWatchBookmarks=1&resourceVersion={}", self.version);
-        let separator = if self.target.contains('?') { '&' } else { '?' };
-        self.watch = Some(replica.watch(&format!("{}{separator}{query}", self.target)).await);
-    }
-
-    /// Takes what there is, at most so many events.
-    async fn read(&mut self, replicas: &[Replica], most: usize) {
-        if self.watch.is_none() {
-            self.connect(replicas).await;
-        }
-        for _ in 0..most {
-            let Some(watch) = &mut self.watch else { return };
-            match watch.next().now_or_never() {
-                None => return,
-                Some(None) => self.watch = None,
-                Some(Some(line)) => self.take(&line),
-            }
-        }
-    }
-
-    fn take(&mut self, line: &[u8]) {
-        let event: Value = serde_json::from_slice(line).unwrap();
-        assert!(line.ends_with(b"}\n"));
-        let object = &event["object"];
-        let kind = event["type"].as_str().unwrap();
-        if kind == "ERROR" {
-            assert_eq!((&object["code"], &object["reason"]), (&json!(410), &json!("Expired")), "{event}");
-            self.version = String::new();
-            self.watch = None;
-            return;
-        }
-        let version = object["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
-        let number = |version: &str| version.parse::<u64>().unwrap();
-        assert!(number(&version) >= number(&self.version), "{event} after {}", self.version);
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let known = self.store.get(&name);
-        match kind {
-            "ADDED" => assert!(known.is_none(), "added twice: {event}"),
-            "MODIFIED" => {
-                let known = known.unwrap_or_else(|| panic!("modified before it was added: {event}"));
-                assert_eq!(known["metadata"]["uid"], object["metadata"]["uid"]);
-                let before = known["metadata"]["resourceVersion"].as_str().unwrap();
-                assert!(number(&version) > number(before), "told twice: {event}");
-            }
-            "DELETED" => assert!(known.is_some(), "deleted before it was added: {event}"),
-            "BOOKMARK" => {}
-            other => panic!("{other}"),
-        }
-        match kind {
-            "ADDED" | "MODIFIED" => drop(self.store.insert(name, object.clone())),
-            "DELETED" => drop(self.store.remove(&name)),
-            _ => {}
-        }
-        self.version = version;
-    }
-}
-
-fn items(list: &Value) -> BTreeMap<String, Value> {
-    let items = list["items"].as_array().unwrap().iter();
-    items.map(|item| (item["metadata"]["name"].as_str().unwrap().to_owned(), item.clone())).collect()
-}
-
-/// What happens.
-#[derive(Debug, Clone)]
-enum Step {
-    Write(usize, Option<u8>),
-    /// Somebody else writes something else.
-    Elsewhere,
-    /// A replica hears of so many changes.
-    Follow(usize, usize),
-    /// The hub has lost what a replica would need to go on: it lists.
-    List(usize),
-    /// A replica is started anew.
-    Restart(usize),
-    Read(usize, usize),
-    /// A client's connection breaks, and it goes to another replica.
-    Break(usize, usize),
-}
-
-const NAMES: [&str; 4] = ["a", "b", "c", "local"];
-const TARGETS: [&str; 4] = [
-    "/clustergateways",
-    "/clustergateways?labelSelector=env=prod",
-    "/virtualclusters",
-    "/virtualclusters?labelSelector=env%21=prod&fieldSelector=metadata.name%21=b",
-];
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        8 => (0..NAMES.len(), proptest::option::weighted(0.7, 0..4_u8))
-            .prop_map(|(name, variant)| Step::Write(name, variant)),
-        1 => Just(Step::Elsewhere),
-        6 => (0..2_usize, 1..5_usize).prop_map(|(replica, count)| Step::Follow(replica, count)),
-        1 => (0..2_usize).prop_map(Step::List),
-        1 => (0..2_usize).prop_map(Step::Restart),
-        6 => (0..TARGETS.len(), 1..6_usize).prop_map(|(client, most)| Step::Read(client, most)),
-        3 => (0..TARGETS.len(), 0..2_usize).prop_map(|(client, replica)| Step::Break(client, replica)),
-    ];
-    proptest::collection::vec(step, 0..80)
-}
-
-fn run<T>(work: impl Future<Output = T>) -> T {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(work)
-}
-
-async fn play(steps: Vec<Step>) {
-    let mut hub = Hub::default();
-    let mut replicas = [Replica::start(&hub), Replica::start(&hub)];
-    let mut clients = TARGETS.map(Client::new);
-    for step in steps {
-        match step {
-            Step::Write(name, variant) => hub.write(NAMES[name], variant),
-            Step::Elsewhere => hub.others = (hub.others + 1).min(8),
-            Step::Follow(replica, count) => replicas[replica].follow(&hub, count),
-            Step::List(replica) => replicas[replica].list(&hub),
-            Step::Restart(replica) => {
-                for client in clients.iter_mut().filter(|client| client.replica == replica) {
-                    client.watch = None;
-                }
-                replicas[replica] = Replica::start(&hub);
-            }
-            Step::Read(client, most) => clients[client].read(&replicas, most).await,
-            Step::Break(client, replica) => {
-                clients[client].watch = None;
-                clients[client].replica = replica;
+#[test]
+fn a_reader_who_is_too_slow_is_left_behind_and_holds_up_nobody() {
+    run(async {
+        let (mut hub, mut replica) = replica(&["a"]);
+        let target = format!("/clustergateways?watch=1&resourceVersion={}", hub.version());
+        let (mut slow, mut quick) = (replica.watch(&target).await, replica.watch(&target).await);
+        let mut seen = 0;
+        for round in 0..17_000_u32 {
+            hub.write("a", Some(u8::try_from(round % 4).unwrap()));
+            // Of so long a story only the end matters.
+            hub.log = hub.log.split_off(hub.log.len() - 1);
+            hub.log[0].version = 20 + u64::from(round) * 10;
+            let secret = hub.log[0].secret.take().unwrap();
+            hub.log[0].secret = Some(versioned(secret, hub.log[0].version));
+            replica.followed = 0;
+            replica.follow(&hub, 1);
+            if round % 50 == 0 {
+                seen += ready(&mut quick).len();
             }
         }
-    }
-    for replica in &mut replicas {
-        replica.follow(&hub, usize::MAX - 1_000_000);
-    }
-    let fresh = Replica::start(&hub);
-    for client in &mut clients {
-        // Once for what there is, and once more for a watch that ended or had to begin anew.
-        for _ in 0..4 {
-            client.read(&replicas, 1_000).await;
-        }
-        for replica in replicas.iter().chain([&fresh]) {
-            let (_, list) = replica.get(client.target).await;
-            let unstamped = |store: &BTreeMap<String, Value>| -> BTreeMap<String, Value> {
-                let mut store = store.clone();
-                for object in store.values_mut() {
-                    for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
-                        // Of each process's own.
-                        condition["lastTransitionTime"].take();
-                    }
-                }
-                store
-            };
-            assert_eq!(unstamped(&client.store), unstamped(&items(&list)), "{}", client.target);
-        }
-    }
+        seen += ready(&mut quick).len();
+        assert_eq!(seen, 17_000);
+        assert_eq!(next(&mut slow).await, None);
+        assert!(quick.next().now_or_never().is_none(), "it has ended");
+    });
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn whatever_happens_a_watch_replays_to_what_is_listed(steps in steps()) {
-        run(play(steps));
-    }
-
-    #[test]
-    fn a_list_of_the_past_is_what_there_was(
-        writes in proptest::collection::vec((0..NAMES.len(), proptest::option::weighted(0.7, 0..4_u8)), 1..30),
-        batch in 1..7_usize,
-        listed in 0..30_usize,
-    ) {
-        run(async {
-            let mut hub = Hub::default();
-            let mut replica = Replica::start(&hub);
-            let mut floor = 0;
-            let mut past = vec![(hub.version(), replica.get("/clustergateways").await.1)];
-            for (number, (name, variant)) in writes.into_iter().enumerate() {
-                hub.write(NAMES[name], variant);
-                if number == listed {
-                    replica.list(&hub);
-                    floor = hub.version();
-                } else if number % batch == 0 {
-                    replica.follow(&hub, 1_000);
-                }
-                if replica.followed == hub.log.len() {
-                    past.push((hub.version(), replica.get("/clustergateways").await.1));
-                }
+#[test]
+fn rows_say_their_columns_once() {
+    run(async {
+        let (mut hub, mut replica) = replica(&["a"]);
+        let accept = ("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+        let mut watches = Vec::new();
+        for target in ["/clustergateways?watch=1", "/virtualclusters?watch=1&includeObject=None"] {
+            match replica.ask(target, &[accept]).await {
+                Outcome::Watch(watch) => watches.push(watch),
+                Outcome::Answer(answer) => panic!("{answer:?}"),
             }
-            for (version, before) in past {
-                let target = format!("/clustergateways?resourceVersionMatch=Exact&resourceVersion={version}");
-                let (code, list) = replica.get(&target).await;
-                match code {
-                    200 => prop_assert_eq!(items(&list), items(&before), "{}", version),
-                    410 => prop_assert!(version < floor, "{}: {}", version, list),
-                    // It has not heard of it yet.
-                    code => prop_assert_eq!(code, 504, "{}", list),
-                }
+        }
+        hub.write("b", Some(3));
+        replica.follow(&hub, 1);
+        let first = next(&mut watches[0]).await.unwrap()["object"].clone();
+        assert_eq!(
+            (&first["kind"], &first["columnDefinitions"][0]["name"]),
+            (&json!("Table"), &json!("Name"))
+        );
+        assert_eq!(first["metadata"]["resourceVersion"], "14");
+        assert_eq!(first["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+        let second = next(&mut watches[0]).await.unwrap()["object"].clone();
+        assert_eq!(
+            (&second["columnDefinitions"], &second["rows"][0]["cells"][0]),
+            (&Value::Null, &json!("b"))
+        );
+        let local = next(&mut watches[1]).await.unwrap()["object"].clone();
+        let cells =
+            json!(["local", "", "Internal", "-", true, "cluster.core.oam.dev/control-plane=true", null]);
+        assert_eq!(local["rows"][0]["cells"], cells);
+        assert_eq!(local["rows"][0]["object"], Value::Null);
+        for accept in ["application/yaml", "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"]
+        {
+            match replica.ask("/clustergateways?watch=1", &[("accept", accept)]).await {
+                Outcome::Answer(answer) => assert_eq!(answer.status(), 406, "{accept}"),
+                Outcome::Watch(_) => panic!("{accept}"),
             }
-            Ok(())
-        })?;
-    }
+        }
+    });
+}
+
+#[test]
+fn what_time_alone_has_changed_is_told_as_a_version_of_its_own() {
+    run(async {
+        let mut hub = Hub::default();
+        let (certificate, key) = expired_pair();
+        let secret = set(set(certificate_secret("a"), "tls.crt", &certificate), "tls.key", &key);
+        hub.log.push(Logged { version: 14, name: "a", secret: Some(versioned(secret, 14)) });
+        let mut replica = Replica::start(&hub);
+        let target = "/clustergateways?watch=1&allowWatchBookmarks=1";
+        let mut watch = replica.watch(&format!("{target}&resourceVersion={}", hub.version())).await;
+        hub.others = 4;
+        replica.follow(&hub, 0);
+        let version = hub.version().to_string();
+        // In the summer of 2001 it was valid.
+        let then = std::time::UNIX_EPOCH + Duration::from_secs(993_945_600);
+        replica.writer.as_of(then);
+        let event = next(&mut watch).await.unwrap();
+        assert_eq!(
+            (&event["type"], &event["object"]["metadata"]["resourceVersion"]),
+            (&json!("MODIFIED"), &json!(version))
+        );
+        let ready = |object: &Value| object["status"]["conditions"][2]["status"].clone();
+        assert_eq!(ready(&event["object"]), "True");
+        assert_eq!(replica.get("/clustergateways/a").await.1, event["object"]);
+        // Who goes on from there may hear it again, who goes on from before surely does.
+        for since in [14 + 1, hub.version()] {
+            let mut watch = replica.watch(&format!("{target}&resourceVersion={since}")).await;
+            assert_eq!(next(&mut watch).await.unwrap(), event);
+        }
+        replica.writer.as_of(then);
+        assert!(watch.next().now_or_never().is_none(), "nothing has changed since");
+        replica.writer.as_of(std::time::SystemTime::now());
+        assert_eq!(ready(&next(&mut watch).await.unwrap()["object"]), "False");
+    });
 }

@@ -23,6 +23,7 @@ const LIST: &str = "/apis/cluster.core.oam.dev/v1alpha1/clustergateways";
 async fn ten_thousand_clusters_and_a_thousand_watches_are_measured() {
     let hub = shared().await.start_hub("api-watch-many").await.unwrap();
     let client = hub.admin_client().await.unwrap();
+    hub.ensure_namespace(NAMESPACE).await.unwrap();
     nowhere("c0").apply(&client).await.unwrap();
     let writes = stream::iter(1..CLUSTERS).map(|number| {
         let client = client.clone();
