@@ -81,7 +81,8 @@ pub(super) async fn build(
         &config.clusters.secret_namespace,
         &reading,
         Handle::current(),
-    );
+        &registry,
+    )?;
     let tables = tables(config, clients, &registry, reading, &readiness, &mut tasks)?;
 
     let shows_local = config.clusters.virtual_cluster_with_control_plane;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
+use prometheus::{IntCounterVec, Opts, Registry};
 use serde_json::json;
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -36,6 +37,7 @@ struct Inner {
     keys: HealthKeys,
     control: Handle,
     turns: Semaphore,
+    written: IntCounterVec,
 }
 
 /// What is to be written.
@@ -89,15 +91,26 @@ pub enum NotWritten {
 }
 
 impl HealthWriter {
-    /// Writes to the Secrets of a namespace, with the annotations of `options`, on `control`.
-    pub fn new(client: Client, namespace: &str, options: &Options, control: Handle) -> Self {
+    /// Writes to the Secrets of a namespace, with the annotations of `options`, on `control`. Fails when something else
+    /// has registered its metric.
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        options: &Options,
+        control: Handle,
+        registry: &Registry,
+    ) -> prometheus::Result<Self> {
         let secrets = Api::namespaced(client, namespace);
-        Self(Arc::new(Inner {
-            secrets,
-            keys: options.health_keys(),
-            control,
-            turns: Semaphore::new(AT_ONCE),
-        }))
+        let written = IntCounterVec::new(
+            Opts::new(
+                "cluster_gateway_health_writes_total",
+                "Attempts to write a cluster's health into its Secret: written, tried (dry run), conflict or failed.",
+            ),
+            &["result"],
+        )?;
+        registry.register(Box::new(written.clone()))?;
+        let (keys, turns) = (options.health_keys(), Semaphore::new(AT_ONCE));
+        Ok(Self(Arc::new(Inner { secrets, keys, control, turns, written })))
     }
 
     /// Whether what is written is shown as well: the gate HealthinessCheck.
@@ -108,11 +121,23 @@ impl HealthWriter {
     /// Writes it.
     pub async fn write(&self, update: HealthUpdate) -> Result<HealthWritten, NotWritten> {
         let inner = Arc::clone(&self.0);
+        let (name, dry_run) = (update.name.clone(), update.dry_run);
         // Ends by its deadline; who asked may leave, the write goes on.
         let task = self.0.control.spawn(async move {
             timeout(DEADLINE, inner.patch(update)).await.unwrap_or(Err(NotWritten::TimedOut))
         });
-        task.await.unwrap_or(Err(NotWritten::Stopped))
+        let result = task.await.unwrap_or(Err(NotWritten::Stopped));
+        let label = match &result {
+            Ok(_) if dry_run => "tried",
+            Ok(_) => "written",
+            Err(NotWritten::Conflict) => "conflict",
+            Err(error) => {
+                tracing::warn!(cluster = name.as_str(), %error, "health was not written");
+                "failed"
+            }
+        };
+        self.0.written.with_label_values(&[label]).inc();
+        result
     }
 }
 
@@ -149,7 +174,7 @@ fn not_written(error: &kube::Error) -> NotWritten {
             _ => NotWritten::Refused(status.message.clone()),
         },
         error => {
-            tracing::warn!(%error, "health cannot be written");
+            tracing::debug!(%error, "the hub cannot be asked to write health");
             NotWritten::Unreachable
         }
     }

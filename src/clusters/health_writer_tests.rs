@@ -21,8 +21,9 @@ async fn asked(code: u16, answer: Value) -> (Result<HealthWritten, NotWritten>, 
         }
     });
     let options = Options { healthiness_check: true, ..options() };
+    let client = Client::new(service, "default");
     let writer =
-        HealthWriter::new(Client::new(service, "default"), "vela-system", &options, Handle::current());
+        HealthWriter::new(client, "vela-system", &options, Handle::current(), &Registry::new()).unwrap();
     let update = HealthUpdate {
         name: ClusterName::parse("one").unwrap(),
         resource_version: "7".to_owned(),

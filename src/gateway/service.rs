@@ -27,7 +27,7 @@ use crate::upstream::Worker;
 use super::client::{self, Body, Reply};
 use super::forward::{Plan, forward};
 use super::own::BODIES;
-use super::record::{Progress, Traffic};
+use super::record::Progress;
 use super::route::{BadPath, Route, decode, is_long_running, is_resumable, route};
 use super::settle::settle;
 use super::stream;

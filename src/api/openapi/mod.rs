@@ -98,3 +98,52 @@ impl OpenApi {
         Ok(refusal)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(reference)) = map.get("$ref") {
+                    found.push(reference.clone());
+                }
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let openapi = OpenApi::new(&GroupName::default());
+        for document in [openapi.v2.value(), openapi.v3_group.value()] {
+            let mut found = Vec::new();
+            references(document, &mut found);
+            assert!(found.len() > 10, "{found:?}");
+            for reference in found {
+                assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_says_what_it_is() {
+        fn look(schema: &Value, path: &str) {
+            assert!(schema["description"].is_string() || schema["$ref"].is_string(), "{path} says nothing");
+            for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+                look(field, &format!("{path}.{name}"));
+            }
+            if !schema["items"]["properties"].is_null() {
+                look(&schema["items"], &format!("{path}[]"));
+            }
+        }
+        let group = GroupName::default();
+        let openapi = OpenApi::new(&group);
+        for kind in ["ClusterGateway", "ClusterGatewayList", "VirtualCluster", "VirtualClusterList"] {
+            look(openapi.schema(&group, kind).0, kind);
+        }
+    }
+}
