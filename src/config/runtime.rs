@@ -18,7 +18,7 @@ pub struct Runtime {
     // and three. Beyond that somebody should be told.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = values::deadline)]
     pub connect_timeout: Duration,
-    /// How long a cluster may take to begin its answer; watches, logs and upgrades have no limit
+    /// How long a cluster may take to begin its answer; watches and logs have no limit, streams only have to begin
     // kube-apiserver itself answers 504 after 60 s: a little more, so that its own word is what callers get.
     #[arg(long, value_name = "DURATION", default_value = "65s", value_parser = values::deadline)]
     pub request_timeout: Duration,

@@ -96,7 +96,9 @@ impl Progress {
     pub(super) fn streamed(&mut self, ended: &Ended) {
         self.code(StatusCode::SWITCHING_PROTOCOLS);
         self.streamed = true;
-        (self.received, self.sent, self.error) = (ended.received, ended.sent, ended.error);
+        self.received += ended.received;
+        self.sent += ended.sent;
+        self.error = ended.error;
     }
 
     pub(super) fn gone(&mut self, gone: &Gone) {

@@ -34,11 +34,13 @@ impl Gateway {
         progress: &mut Progress,
     ) -> Result<Session, Option<Answer>> {
         let limit = self.parts.options.streams.per_cluster;
-        let Some(place) = cluster.streams.open(limit) else {
-            return Err(Some(Answer::from(&failure::too_many_streams(&cluster.name, limit))));
-        };
-        match ask(plan, body, reply, &caller.drain).await {
-            Asked::Switched(head, upgraded) => Ok(Session::new(head, upgraded, cluster, place)),
+        let admit =
+            || cluster.streams.open(limit).ok_or_else(|| failure::too_many_streams(&cluster.name, limit));
+        match ask(plan, body, reply, &caller.drain, admit).await {
+            Asked::Switched(switched) => {
+                progress.traffic(switched.traffic);
+                Ok(Session::new(switched, cluster))
+            }
             Asked::Ended(outcome, traffic) => Err(settle(&cluster, outcome, traffic, reply, progress)),
             Asked::Refused(status) => Err(Some(Answer::from(&status))),
         }

@@ -183,6 +183,38 @@ async fn there_are_no_more_streams_than_may_be() {
 }
 
 #[tokio::test]
+async fn what_never_becomes_a_stream_holds_nothing() {
+    let flags = ["--max-upgraded-streams-per-cluster=1", "--request-timeout=2s"];
+    let (echo, gateway) = with_echo("t9-never", &flags).await;
+    let client = master(&gateway);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    // Who announces a body and sends none takes no place.
+    let mut silent = client.tls(&["http/1.1"]).await.unwrap();
+    let request = head(&client, "POST", &path("echo", "/silent"), &format!("{upgrade}Content-Length: 9\r\n"));
+    silent.write_all(request.as_bytes()).await.unwrap();
+    silent.flush().await.unwrap();
+    drop(open(&client, "websocket").await.unwrap());
+    let answer = until_text(&mut silent, "}\n").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("did not come within 2 s"), "{answer}");
+    assert!(echo.last("/silent").is_none());
+    // A cluster that does not answer is not waited for, whatever its stream would be and whoever has said something.
+    let exec = path("echo", "/api/v1/namespaces/a/pods/b/exec?delay=50000");
+    let mut early = client.tls(&["http/1.1"]).await.unwrap();
+    until("the place to be free", SOON, || async {
+        let metrics = metrics(&gateway).await;
+        ensure!(metrics.contains("cluster_gateway_upgraded_streams{cluster=\"echo\"} 0\n"), "{metrics}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    early.write_all(format!("{}x", head(&client, "GET", &exec, upgrade)).as_bytes()).await.unwrap();
+    early.flush().await.unwrap();
+    let answer = until_text(&mut early, "}\n").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    until("the place to be free again", SOON, || open(&client, "websocket")).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_idle_stream_holds_two_connections_and_no_buffers() {
     let (_echo, gateway) = with_echo("t9-memory", &[]).await;
     let client = master(&gateway);

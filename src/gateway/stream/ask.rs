@@ -2,10 +2,10 @@ use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
 use http::{StatusCode, response};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::clusters::Grant;
+use crate::clusters::{Grant, Stream};
 use crate::model::{Reason, Status};
 use crate::upstream::{Receiver, Upgrade, Upgraded, UpstreamError};
 
@@ -21,31 +21,51 @@ const BODY: usize = 64 << 10;
 /// What became of a request to switch.
 pub(in crate::gateway) enum Asked {
     /// The cluster switches.
-    Switched(response::Parts, Box<Upgraded>),
+    Switched(Switched),
     /// It does not: what it said instead went to the caller, or could not.
     Ended(Outcome, Traffic),
     /// It was not asked.
     Refused(Status),
 }
 
+/// A cluster that has switched protocols.
+pub(in crate::gateway) struct Switched {
+    pub(in crate::gateway) head: response::Parts,
+    pub(in crate::gateway) upgraded: Box<Upgraded>,
+    /// Its place among those of its cluster.
+    pub(in crate::gateway) place: Stream,
+    pub(in crate::gateway) traffic: Traffic,
+}
+
 /// Asks the cluster to switch, and passes its answer on when it does not. Nothing is sent twice, but for
-/// what the cluster refused together with our credential, and that with another one.
+/// what the cluster refused together with our credential, and that with another one. `admit` gives a place among the
+/// cluster's streams once the request is there as a whole: who sends none of it takes none.
 pub(in crate::gateway) async fn ask(
     plan: Plan,
     mut body: Body,
     reply: &mut Reply,
     drain: &CancellationToken,
+    admit: impl FnOnce() -> Result<Stream, Status>,
 ) -> Asked {
     let mut traffic = Traffic::default();
-    let whole = match read(&plan, &mut body, reply).await {
-        Ok(Some(whole)) => whole,
-        Ok(None) => {
+    let whole = match timeout(plan.deadline, read(&plan, &mut body, reply)).await {
+        Ok(Ok(Some(whole))) => whole,
+        Ok(Ok(None)) => {
             return Asked::Refused(Status::new(
                 Reason::RequestEntityTooLarge,
                 format!("a request to switch protocols may have a body of {BODY} bytes at most"),
             ));
         }
-        Err(gone) => return Asked::Ended(Outcome::CallerGone(None, gone), traffic),
+        Ok(Err(gone)) => return Asked::Ended(Outcome::CallerGone(None, gone), traffic),
+        Err(_) => {
+            let seconds = plan.deadline.as_secs();
+            let message = format!("the request's body did not come within {seconds} s");
+            return Asked::Refused(Status::new(Reason::BadRequest, message));
+        }
+    };
+    let place = match admit() {
+        Ok(place) => place,
+        Err(status) => return Asked::Refused(status),
     };
     traffic.received = whole.len() as u64;
     let begun = Instant::now();
@@ -69,7 +89,9 @@ pub(in crate::gateway) async fn ask(
     };
     traffic.header = Some(begun.elapsed());
     let outcome = match answer {
-        Ok(Upgrade::Switched(head, upgraded)) => return Asked::Switched(head, upgraded),
+        Ok(Upgrade::Switched(head, upgraded)) => {
+            return Asked::Switched(Switched { head, upgraded, place, traffic });
+        }
         Ok(Upgrade::Refused(head, _, _)) if head.status == StatusCode::UNAUTHORIZED => {
             Outcome::CredentialRefused
         }
@@ -81,7 +103,8 @@ pub(in crate::gateway) async fn ask(
     Asked::Ended(outcome, traffic)
 }
 
-/// One attempt, within the time that the cluster has to begin its answer.
+/// One attempt, within the time that the cluster has to begin its answer: streams may live for ever, but not their
+/// beginning. Nothing else may find out that a caller has left who has sent something already.
 async fn switch(
     plan: &Plan,
     grant: &Grant,
@@ -90,17 +113,11 @@ async fn switch(
 ) -> Result<Result<Upgrade, UpstreamError>, Gone> {
     let mut upgrade =
         pin!(grant.upstream.upgrade(plan.worker, authorized(&plan.request, grant), whole.clone()));
-    let deadline = async {
-        match plan.long_running {
-            true => std::future::pending().await,
-            false => sleep(plan.deadline).await,
-        }
-    };
     tokio::select! {
         biased;
         answer = &mut upgrade => Ok(answer),
         gone = body.left() => Err(gone),
-        () = deadline => Ok(Err(UpstreamError::Deadline { seconds: plan.deadline.as_secs() })),
+        () = sleep(plan.deadline) => Ok(Err(UpstreamError::Deadline { seconds: plan.deadline.as_secs() })),
     }
 }
 

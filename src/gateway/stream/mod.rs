@@ -11,6 +11,6 @@ mod framing;
 mod session;
 mod splice;
 
-pub(super) use ask::{Asked, ask};
+pub(super) use ask::{Asked, Switched, ask};
 pub use session::Options;
 pub(super) use session::{Ended, Session};

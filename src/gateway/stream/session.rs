@@ -13,6 +13,7 @@ use crate::telemetry::{ErrorKind, OpenStream};
 use crate::upstream::Upgraded;
 
 use super::super::headers;
+use super::Switched;
 use super::framing::Framing;
 use super::splice::{Count, End, Limits, Splice};
 
@@ -50,12 +51,8 @@ pub(in crate::gateway) struct Ended {
 }
 
 impl Session {
-    pub(in crate::gateway) fn new(
-        head: response::Parts,
-        upgraded: Box<Upgraded>,
-        cluster: Arc<Cluster>,
-        place: Stream,
-    ) -> Self {
+    pub(in crate::gateway) fn new(switched: Switched, cluster: Arc<Cluster>) -> Self {
+        let Switched { head, upgraded, place, traffic: _ } = switched;
         Self { head, upgraded, cluster, place }
     }
 

@@ -88,16 +88,22 @@ where
     /// Tells the caller that this is the end, where the protocol has words for it, after the frame that is under
     /// way; then ends both ways. To be bounded by who calls it.
     pub(super) async fn tell(&mut self, why: &str) {
-        let Self { caller, cluster, to_cluster, to_caller, framing, .. } = self;
+        let Self { caller, cluster, count, to_cluster, to_caller, framing, .. } = self;
         while to_caller.is_open() && !framing.is_between_frames() {
             let rest = poll_fn(|context| {
-                to_caller.poll_rest_of_frame(cluster, caller, context, |data| framing.see_one(data))
+                to_caller.poll_rest_of_frame(cluster, caller, context, |data| {
+                    let rest = framing.see_one(data);
+                    count.to_caller(rest as u64);
+                    rest
+                })
             });
             if rest.await.is_err() {
                 return;
             }
         }
-        to_caller.close(&framing.goodbye(why).unwrap_or_default());
+        let goodbye = framing.goodbye(why).filter(|_| to_caller.is_open()).unwrap_or_default();
+        count.to_caller(goodbye.len() as u64);
+        to_caller.close(&goodbye);
         to_cluster.close(&[]);
         // One of them may be gone already; there is nobody to be told about that.
         poll_fn(|context| {

@@ -160,7 +160,7 @@ async fn a_side_that_forgets_to_close_holds_nothing_for_ever() {
 
 #[tokio::test]
 async fn a_caller_is_told_the_end_between_two_frames() {
-    let (mut splice, mut caller, mut cluster, _) = splice(64, "websocket", LIMITS);
+    let (mut splice, mut caller, mut cluster, sum) = splice(64, "websocket", LIMITS);
     let reading = async {
         let mut got = Vec::new();
         caller.read_to_end(&mut got).await.unwrap();
@@ -178,4 +178,5 @@ async fn a_caller_is_told_the_end_between_two_frames() {
     };
     let ((), got) = tokio::join!(telling, reading);
     assert_eq!(got, [&[0x82, 4, 1, 2, 3, 4, 0x88, 6, 3, 0xe9][..], b"over"].concat());
+    assert_eq!(sum.0.get(), (0, got.len() as u64), "the goodbye is counted, too");
 }
