@@ -51,7 +51,7 @@ struct Row<'a> {
 enum RowObject<'a> {
     None,
     Metadata(Partial<'a>),
-    Object(Shown<'a>),
+    Object(Box<Shown<'a>>),
 }
 
 impl Include {
@@ -97,7 +97,7 @@ impl<'a> Table<'a> {
             object: match include {
                 Include::None => RowObject::None,
                 Include::Metadata => RowObject::Metadata(Partial::new(object.metadata(of, api), version)),
-                Include::Object => RowObject::Object(object.show(of, api)),
+                Include::Object => RowObject::Object(Box::new(object.show(of, api))),
             },
         });
         Self {

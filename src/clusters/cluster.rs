@@ -147,9 +147,14 @@ impl Cluster {
     /// The same with the conditions that it would have at 2026-01-02T03:04:06Z.
     pub(crate) fn looked_at(self) -> Self {
         let then = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_767_323_046);
-        let problem = self.problem.as_deref();
-        let unverified = super::fixtures::options().unverified(&self.spec);
-        let conditions = super::condition::conditions(&self.access, problem, false, &unverified, &[], then);
+        let state = super::condition::State {
+            access: &self.access,
+            problem: self.problem.as_deref(),
+            failed: false,
+            endpoint_type: self.spec.endpoint_type,
+            group: "cluster.core.oam.dev",
+        };
+        let conditions = super::condition::conditions(&state, &[], then);
         let view = View { conditions, ..View::clone(&self.view) };
         Self { view: Arc::new(view), ..self }
     }

@@ -14,11 +14,11 @@ use crate::telemetry;
 use crate::upstream::{Konnectivity, Network, Speaks, Trust, Upstream, UpstreamSpec};
 
 use super::access::Grants;
-use super::condition::conditions;
+use super::condition::{State, conditions};
 use super::fingerprint::Fingerprint;
 use super::secret::{Credential, Reading, Recipe};
 use super::way::Unverified;
-use super::{Access, Cluster, EndpointType, Grant, Metadata, Spec, Unusable, View};
+use super::{Access, Cluster, EndpointType, Grant, Metadata, Unusable, View};
 
 /// How Secrets are read.
 #[derive(Debug, Clone)]
@@ -101,15 +101,15 @@ pub(super) fn compile(
     let rules = rules(&reading.metadata, options);
     let problem = problem.or_else(|| rules.as_ref().err().cloned());
     let known = same.map_or(&[][..], |previous| &previous.cluster.conditions);
+    let state = State {
+        access: &access,
+        problem: problem.as_deref(),
+        failed,
+        endpoint_type: reading.spec.endpoint_type,
+        group: &options.group,
+    };
     let view = View {
-        conditions: conditions(
-            &access,
-            problem.as_deref(),
-            failed,
-            &options.unverified(&reading.spec),
-            known,
-            now,
-        ),
+        conditions: conditions(&state, known, now),
         version: reading.metadata.resource_version.parse().unwrap_or_default(),
         name: reading.name,
         metadata: reading.metadata,
@@ -135,7 +135,7 @@ impl Compiled {
 
     /// The same as of now and of a resourceVersion, when time alone (or somebody's credential) has changed what
     /// there is to say about it.
-    pub(super) fn as_of(&self, options: &Options, now: SystemTime, version: u64) -> Option<Self> {
+    pub(super) fn as_of(&self, now: SystemTime, version: u64, group: &str) -> Option<Self> {
         let cluster = &self.cluster;
         let problem = match (self.failed, self.origin) {
             (true, _) | (false, None) => cluster.problem.clone(),
@@ -144,10 +144,14 @@ impl Compiled {
                 expired.or_else(|| cluster.rules.as_ref().err().cloned())
             }
         };
-        let unverified = options.unverified(&cluster.spec);
-        let known = &cluster.conditions;
-        let conditions =
-            conditions(&cluster.access, problem.as_deref(), self.failed, &unverified, known, now);
+        let state = State {
+            access: &cluster.access,
+            problem: problem.as_deref(),
+            failed: self.failed,
+            endpoint_type: cluster.spec.endpoint_type,
+            group,
+        };
+        let conditions = conditions(&state, &cluster.conditions, now);
         if problem == cluster.problem && conditions == cluster.conditions {
             return None;
         }
@@ -158,24 +162,6 @@ impl Compiled {
 }
 
 impl Options {
-    /// What there is to say of a cluster that can be used and is not verified: reason and message.
-    pub(super) fn unverified(&self, spec: &Spec) -> (&'static str, String) {
-        match spec.endpoint_type {
-            EndpointType::ClusterProxy => (
-                "ServerNameMissing",
-                format!(
-                    "behind Konnectivity whoever answers is taken for the cluster and is shown its credential: the \
-                     annotation {}/tls-server-name, with ca.crt, says what its certificate has to say",
-                    self.group
-                ),
-            ),
-            EndpointType::Const | EndpointType::Unknown => (
-                "CertificateAuthorityMissing",
-                "the Secret has no ca.crt: whoever answers at the endpoint is taken for the cluster and is shown its credential".to_owned(),
-            ),
-        }
-    }
-
     /// The label that makes a Secret a cluster.
     pub fn credential_type_label(&self) -> String {
         format!("{}/cluster-credential-type", self.group)

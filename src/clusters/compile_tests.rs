@@ -183,13 +183,13 @@ fn time_alone_makes_a_certificate_expire() {
     let then = std::time::UNIX_EPOCH + std::time::Duration::from_secs(993_945_600);
     let made = compile(&secret, &options(), None, then).unwrap();
     assert_eq!(made.cluster.problem, None);
-    assert!(made.as_of(&options(), then, 9).is_none());
-    let later = made.as_of(&options(), now(), 9).unwrap();
+    assert!(made.as_of(then, 9, "g").is_none());
+    let later = made.as_of(now(), 9, "g").unwrap();
     assert!(later.cluster.problem.as_ref().unwrap().contains("expired"));
     assert_eq!((made.cluster.version, later.cluster.version), (0, 9), "it is shown as another version");
     let credential = later.cluster.conditions.iter().find(|condition| condition.kind == "CredentialReady");
     assert_eq!(credential.unwrap().status, "False");
-    assert!(later.as_of(&options(), now(), 9).is_none());
+    assert!(later.as_of(now(), 9, "g").is_none());
     assert!(same_access(&made, &later));
 }
 

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Access, CredentialState};
+use super::{Access, CredentialState, EndpointType};
 
 /// One aspect of a cluster's state, as `metav1.Condition` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,20 +19,23 @@ pub struct Condition {
     pub since: u64,
 }
 
-/// What there is to say now; `failed` when it is the latest Secret that cannot be used, `unverified` reason and message
-/// for a cluster that is not verified. What has not changed since
-/// `before` keeps its time.
-pub(super) fn conditions(
-    access: &Result<Arc<Access>, String>,
-    problem: Option<&str>,
-    failed: bool,
-    unverified: &(&'static str, String),
-    before: &[Condition],
-    now: SystemTime,
-) -> Vec<Condition> {
-    let mut found = vec![usable(access.as_ref().err().map(String::as_str), problem, failed)];
-    if let Ok(access) = access {
-        found.push(verified(access.verified, unverified));
+/// What conditions are about.
+pub(super) struct State<'a> {
+    pub(super) access: &'a Result<Arc<Access>, String>,
+    pub(super) problem: Option<&'a str>,
+    /// It is the latest Secret that cannot be used.
+    pub(super) failed: bool,
+    pub(super) endpoint_type: EndpointType,
+    /// The API group.
+    pub(super) group: &'a str,
+}
+
+/// What there is to say now. What has not changed since `before` keeps its time.
+pub(super) fn conditions(state: &State<'_>, before: &[Condition], now: SystemTime) -> Vec<Condition> {
+    let refused = state.access.as_ref().err().map(String::as_str);
+    let mut found = vec![usable(refused, state.problem, state.failed)];
+    if let Ok(access) = state.access {
+        found.push(verified(access.verified, state));
         found.push(credential(access.credential_state(now)));
     }
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -55,11 +58,26 @@ fn usable(refused: Option<&str>, problem: Option<&str>, failed: bool) -> Conditi
     }
 }
 
-fn verified(verified: bool, (reason, message): &(&'static str, String)) -> Condition {
+fn verified(verified: bool, state: &State<'_>) -> Condition {
     const KIND: &str = "Verified";
     match verified {
         true => condition(KIND, "True", "CertificateAuthorityGiven", ""),
-        false => condition(KIND, "False", reason, message.clone()),
+        false if state.endpoint_type == EndpointType::ClusterProxy => condition(
+            KIND,
+            "False",
+            "ServerNameMissing",
+            format!(
+                "behind Konnectivity whoever answers is taken for the cluster and is shown its credential: the \
+                 annotation {}/tls-server-name, with ca.crt, says what its certificate has to say",
+                state.group
+            ),
+        ),
+        false => condition(
+            KIND,
+            "False",
+            "CertificateAuthorityMissing",
+            "the Secret has no ca.crt: whoever answers at the endpoint is taken for the cluster and is shown its credential",
+        ),
     }
 }
 
@@ -93,15 +111,21 @@ mod tests {
 
     #[test]
     fn a_condition_keeps_its_time_until_its_status_changes() {
-        let unverified = ("None", String::new());
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let state = |access, problem| State {
+            access,
+            problem,
+            failed: true,
+            endpoint_type: EndpointType::Const,
+            group: "cluster.core.oam.dev",
+        };
         let refused: Result<Arc<Access>, String> = Err("bad".to_owned());
-        let first = conditions(&refused, Some("bad"), true, &unverified, &[], at(100));
+        let first = conditions(&state(&refused, Some("bad")), &[], at(100));
         assert_eq!((first.len(), first[0].status, first[0].since), (1, "False", 100));
         let other: Result<Arc<Access>, String> = Err("worse".to_owned());
-        let second = conditions(&other, Some("worse"), true, &unverified, &first, at(200));
+        let second = conditions(&state(&other, Some("worse")), &first, at(200));
         assert_eq!((&*second[0].message, second[0].since), ("worse", 100));
         let recovered = Condition { status: "True", ..first[0].clone() };
-        assert_eq!(conditions(&refused, None, true, &unverified, &[recovered], at(300))[0].since, 300);
+        assert_eq!(conditions(&state(&refused, None), &[recovered], at(300))[0].since, 300);
     }
 }

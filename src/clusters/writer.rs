@@ -144,9 +144,9 @@ impl Writer {
 
     /// Says of clusters what only time has made true, that a certificate has expired for one.
     pub fn as_of(&mut self, now: SystemTime) {
-        let version = self.version;
+        let (version, group) = (self.version, self.options.group.as_str());
         let changed: Vec<Compiled> =
-            self.index.values().filter_map(|compiled| compiled.as_of(&self.options, now, version)).collect();
+            self.index.values().filter_map(|compiled| compiled.as_of(now, version, group)).collect();
         if changed.is_empty() {
             return;
         }

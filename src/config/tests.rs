@@ -129,7 +129,7 @@ fn every_flag_that_deployments_use_is_taken() {
     assert_eq!(config.runtime.shutdown_delay_duration, Duration::from_secs(90));
     assert_eq!(config.serving.tls_min_version, TlsVersion::Tls13);
     assert!(config.logging.options().access_log);
-    assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +36,8 @@ struct Inner {
     metrics: Metrics,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Told whenever there is something else to say of a credential.
+    changes: Arc<Notify>,
 }
 
 /// Besides the time that a run may take: for its turn among the others.
@@ -53,6 +56,7 @@ impl Sources {
             metrics,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            changes: Arc::default(),
         }))
     }
 
@@ -64,6 +68,12 @@ impl Sources {
     /// Where a fixed credential's expiry is to be told.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// Resolves when there is something else to say of somebody's credential than when it last resolved. For one
+    /// reader.
+    pub async fn changed(&self) {
+        self.0.changes.notified().await;
     }
 
     /// A credential that a command gives. With `start` it is run at once, else when somebody asks.
@@ -115,6 +125,7 @@ impl Sources {
             metrics: self.0.metrics.clone(),
             tasks: self.0.tasks.clone(),
             stop: self.0.stop.child_token(),
+            changes: Arc::clone(&self.0.changes),
             start,
             patience,
         })

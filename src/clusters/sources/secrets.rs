@@ -8,15 +8,17 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::super::{Change, Writer};
 use super::connection::Connection;
 use super::feed::{self, Sink};
 
-/// How often certificates are looked at for having expired, and credentials for being there: what is said about them
+/// How often certificates and credentials are looked at for having expired: what is said about them
 /// may be late by this much.
 const LOOK: Duration = Duration::from_secs(10);
+/// How long after somebody's credential has changed all are looked at: a hub that was away changes many at once.
+const TOGETHER: Duration = Duration::from_millis(100);
 /// From how many changes on other tasks of this thread are moved to another one: tens of milliseconds of work.
 const MANY: usize = 32;
 
@@ -38,8 +40,13 @@ pub async fn run(client: Client, namespace: &str, writer: Writer, synced: watch:
 async fn look(writer: &Mutex<Writer>) -> Infallible {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let credentials = lock(writer).options().credentials.clone();
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            // Those that change together are looked at together.
+            () = credentials.changed() => sleep(TOGETHER).await,
+        }
         lock(writer).as_of(SystemTime::now());
     }
 }

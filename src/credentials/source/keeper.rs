@@ -222,6 +222,7 @@ impl<T: Send + Sync + 'static> Keeper<T> {
         self.parts.series.failing(false);
         self.parts.series.expires(current.expires);
         self.shared.state.store(Arc::new(State { current: Some(current), failing: None }));
+        self.parts.changes.notify_one();
     }
 
     fn failed(&mut self, failure: &Failure, wait: Duration) {
@@ -248,6 +249,7 @@ impl<T: Send + Sync + 'static> Keeper<T> {
             ..*current
         });
         self.shared.state.store(Arc::new(State { current, failing: Some(Failing { problem, again }) }));
+        self.parts.changes.notify_one();
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -69,6 +69,8 @@ pub(super) struct Parts<T> {
     pub(super) tasks: tokio_util::task::TaskTracker,
     /// Ends it.
     pub(super) stop: CancellationToken,
+    /// Told of each new standing.
+    pub(super) changes: Arc<Notify>,
     /// Get one now, without waiting for somebody to ask.
     pub(super) start: bool,
     /// For one who asks.

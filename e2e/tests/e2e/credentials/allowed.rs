@@ -45,7 +45,7 @@ async fn a_command_that_is_not_listed_is_not_run_and_each_entry_that_the_refusal
         })
         .await
         .unwrap();
-        assert_eq!(lenient.credential_ready(member.name()).await.unwrap().0, "True");
+        lenient.until_credential_ready(member.name(), "True", "").await;
     }
     assert_eq!(plugin.runs(), 2);
 }

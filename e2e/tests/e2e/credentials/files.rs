@@ -88,7 +88,7 @@ async fn a_mounted_certificate_is_renewed_and_a_half_renewed_one_leaves_the_old_
     })
     .await
     .unwrap();
-    assert_eq!(bench.credential_ready("member-1").await.unwrap(), ("True".to_owned(), String::new()));
+    bench.until_credential_ready("member-1", "True", "").await;
 }
 
 #[tokio::test]

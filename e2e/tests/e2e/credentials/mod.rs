@@ -111,6 +111,17 @@ impl Bench {
         get(&self.caller, &path).await
     }
 
+    /// Waits until the condition CredentialReady says so: it follows what happens by a moment.
+    async fn until_credential_ready(&self, name: &str, status: &str, message: &str) {
+        until("the condition CredentialReady", SOON, || async {
+            let found = self.credential_ready(name).await?;
+            ensure!(found == (status.to_owned(), message.to_owned()), "{found:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
     /// The condition CredentialReady: its status and its message.
     async fn credential_ready(&self, cluster: &str) -> Result<(String, String)> {
         let object = self.caller.h1().await?.get(&format!("{GATEWAYS}/{cluster}")).await?.json()?;

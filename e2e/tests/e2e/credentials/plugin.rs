@@ -26,7 +26,7 @@ async fn a_token_is_got_once_for_all_who_wait_on_all_workers() {
     assert_eq!(plugin.runs(), 1);
     let user = who(&bench.caller, member.name(), "").await.unwrap();
     assert_eq!(user["username"], "system:serviceaccount:kube-system:t5-token");
-    assert_eq!(bench.credential_ready(member.name()).await.unwrap(), ("True".to_owned(), String::new()));
+    bench.until_credential_ready(member.name(), "True", "").await;
 }
 
 #[tokio::test]
@@ -119,7 +119,8 @@ async fn a_changed_secret_runs_its_command_at_once_if_the_old_one_was_used() {
     until("the change is seen", SOON, || async {
         let path = format!("{GATEWAYS}/t5-used");
         let object = bench.caller.h1().await?.get(&path).await?.json()?;
-        ensure!(object["status"]["healthy"] == true, "{object}");
+        let healthy = &object["metadata"]["annotations"]["status.cluster.core.oam.dev/healthy"];
+        ensure!(healthy == "true", "{object}");
         Ok(())
     })
     .await
