@@ -1,5 +1,5 @@
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use k8s_openapi::api::core::v1::Secret;
 use tracing_subscriber::fmt::MakeWriter;
@@ -33,8 +33,35 @@ fn writer() -> Writer {
     Writer::new(Tables::default(), options(), Metrics::new(&prometheus::Registry::new()).unwrap())
 }
 
+/// Says everything once. A line that is said for the first time ever by another test, while this one is the only one
+/// that listens, is taken by tracing for one that interests nobody; when the next one begins to listen that is put right.
+fn say_everything() {
+    static SAID: Once = Once::new();
+    let everything = || {
+        let mut writer = writer();
+        let apply = |secret: Secret| Change::Apply(Box::new(secret));
+        let (good, broken) = (token_secret("a"), without(token_secret("a"), "token"));
+        list(&mut writer, &[without(token_secret("b"), "ca.crt"), broken.clone()]);
+        for change in [
+            apply(good.clone()),
+            apply(set(good.clone(), "token", "x")),
+            apply(broken),
+            apply(without(good.clone(), "ca.crt")),
+            Change::Remove(Box::new(good.clone())),
+            apply(good),
+        ] {
+            writer.apply(&[change], "2");
+        }
+    };
+    SAID.call_once(|| {
+        let listening = tracing_subscriber::fmt().with_writer(io::sink).with_max_level(tracing::Level::TRACE);
+        tracing::subscriber::with_default(listening.finish(), everything);
+    });
+}
+
 /// What is logged at any level, line by line.
 fn logged(work: impl FnOnce()) -> Vec<String> {
+    say_everything();
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(lines.clone())

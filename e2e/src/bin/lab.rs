@@ -46,6 +46,7 @@ fn print_binaries() -> Result<()> {
         (KUBERNETES, "kubectl"),
         (KWOK, "kwok"),
         (INFORMER, "informer"),
+        (API, "api"),
         (OLD_KUBECTL, "kubectl-1.31"),
         (KONNECTIVITY, "proxy-server"),
         (KONNECTIVITY, "proxy-agent"),
@@ -53,7 +54,6 @@ fn print_binaries() -> Result<()> {
         (PROXIES, "socks5"),
         (KUBELET, "kubelet"),
         (STREAMS, "streams"),
-        (API, "api"),
     ] {
         writeln!(std::io::stdout(), "{}", binaries::program(&module, name)?.display())?;
     }
