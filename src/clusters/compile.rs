@@ -18,7 +18,7 @@ use super::condition::{State, conditions};
 use super::fingerprint::Fingerprint;
 use super::secret::{Credential, Reading, Recipe};
 use super::way::Unverified;
-use super::{Access, Cluster, EndpointType, Grant, Metadata, Unusable, View};
+use super::{Access, Cluster, Grant, Metadata, Unusable, View};
 
 /// How Secrets are read.
 #[derive(Debug, Clone)]
@@ -58,6 +58,8 @@ struct Origin {
     validity: Option<Validity>,
     /// Nothing is between us and the cluster.
     direct: bool,
+    /// A proxy is, and proves who it is.
+    proxy_verified: bool,
 }
 
 /// Makes a cluster of a Secret; none when the Secret is no cluster.
@@ -80,16 +82,15 @@ pub(super) fn compile(
         }
         Err(unusable) => {
             let reason = unusable.to_string();
-            let spec = &reading.spec;
-            let through = spec.proxy_url.is_some() || spec.endpoint_type == EndpointType::ClusterProxy;
-            // Another object of the same name is another cluster: it inherits nothing. What should go through a proxy
-            // from now on does not go on without it.
+            // Another object of the same name is another cluster: it inherits nothing. What should be verified or go
+            // through a proxy from now on does not go on without that.
             let heir = previous.filter(|previous| {
-                unusable.is_mistake()
-                    && previous.cluster.metadata.uid == reading.metadata.uid
-                    && !(through && previous.origin.is_some_and(|origin| origin.direct))
+                unusable.is_mistake() && previous.cluster.metadata.uid == reading.metadata.uid
             });
-            match heir.and_then(|heir| heir.cluster.access.as_ref().ok().zip(heir.origin)) {
+            let inherited = heir.and_then(|heir| heir.cluster.access.as_ref().ok().zip(heir.origin));
+            match inherited.filter(|(access, origin)| {
+                reading.wishes.are_met(origin.direct, access.verified, origin.proxy_verified)
+            }) {
                 Some((access, origin)) => (Ok(Arc::clone(access)), Some(origin), Some(reason)),
                 None => (Err(reason.clone()), None, Some(reason)),
             }
@@ -219,6 +220,7 @@ fn access(
     };
     let (direct, endpoint, server_name) =
         (recipe.way.is_direct(), recipe.way.endpoint.clone(), recipe.way.server_name.clone());
+    let proxy_verified = recipe.way.is_proxy_verified(recipe.ca.is_some());
     let route = recipe.way.route(&trust, roots)?;
     let trust = if verified { trust } else { Trust::Unverified };
     let sources = &options.credentials;
@@ -247,7 +249,7 @@ fn access(
             (renewed(bare, options, |make| sources.files(name, spec, make), verified)?, None)
         }
     };
-    Ok((Arc::new(access), Origin { fingerprint, validity, direct }))
+    Ok((Arc::new(access), Origin { fingerprint, validity, direct, proxy_verified }))
 }
 
 fn grant(

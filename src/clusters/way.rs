@@ -76,6 +76,14 @@ impl<'a> Way<'a> {
         matches!(self.through, Through::Nothing)
     }
 
+    /// Whether a proxy is, and proves who it is: by its own CA or, as [`Self::route`] has it, by the cluster's.
+    pub(super) fn is_proxy_verified(&self, has_ca: bool) -> bool {
+        match &self.through {
+            Through::Proxy { proxy, ca, .. } => proxy.has_certificate() && (ca.is_some() || has_ca),
+            Through::Nothing | Through::Konnectivity(_) => false,
+        }
+    }
+
     /// What it is made of, less the endpoint.
     pub(super) fn parts(&self) -> [Vec<u8>; 4] {
         let server_name =

@@ -143,3 +143,42 @@ fn what_should_go_through_a_proxy_never_goes_on_without_it() {
     let after = next(&before, &broken, &options).cluster;
     assert!(after.access.is_ok() && after.problem.as_ref().unwrap().contains("proxy-url"));
 }
+
+#[test]
+fn what_should_be_verified_never_goes_on_unverified() {
+    let options = with_konnectivity();
+    let (verified, unverified) = (token_secret("a"), without(token_secret("a"), "ca.crt"));
+    let clear = set(verified.clone(), "endpoint", "http://10.0.0.1:8080");
+    let behind = label(verified.clone(), TYPE, "ClusterProxy");
+    let proxied = set(unverified.clone(), "proxy-url", "https://proxy");
+    let named = annotate(behind.clone(), SERVER_NAME, "x.example");
+    let proxy_named = set(proxied.clone(), "proxy-ca.crt", &pair().0);
+    for (before, after) in [
+        (&unverified, set(verified.clone(), "ca.crt", "no certificate")),
+        (&unverified, set(verified.clone(), "token", "")),
+        (&unverified, set(verified.clone(), "endpoint", "10.0.0.1")),
+        (&behind, set(named.clone(), "token", "")),
+        (&behind, set(named.clone(), "ca.crt", "no certificate")),
+        (&clear, set(verified.clone(), "ca.crt", "no certificate")),
+        (&proxied, set(proxied.clone(), "proxy-ca.crt", "no certificate")),
+        (&proxied, set(proxy_named.clone(), "token", "")),
+        (&set(unverified.clone(), "proxy-url", "http://proxy"), set(proxy_named.clone(), "token", "")),
+    ] {
+        let before = compiled(before, &options);
+        assert!(before.cluster.access.is_ok(), "{before:?}");
+        let next = next(&before, &after, &options).cluster;
+        assert!(next.access.is_err(), "went on unverified: {next:?}");
+    }
+    // What asks for no more than there was, or had it already, goes on through a mistake.
+    for (before, after) in [
+        (&unverified, set(unverified.clone(), "token", "")),
+        (&clear, set(clear.clone(), "token", "")),
+        (&behind, set(behind.clone(), "token", "")),
+        (&verified, set(verified.clone(), "ca.crt", "no certificate")),
+        (&named, set(named.clone(), "ca.crt", "no certificate")),
+        (&proxy_named, set(proxied.clone(), "proxy-ca.crt", "no certificate")),
+    ] {
+        let before = compiled(before, &options);
+        assert!(next(&before, &after, &options).cluster.access.is_ok(), "{after:?}");
+    }
+}
