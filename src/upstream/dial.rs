@@ -1,4 +1,4 @@
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -28,7 +28,11 @@ pub(super) struct Target {
 
 /// A byte stream to a server.
 pub(super) enum Io {
-    Tls(Box<TlsStream<Conduit>>),
+    Tls {
+        stream: Box<TlsStream<Conduit>>,
+        /// The server has said something since the handshake: it took our certificate.
+        answered: bool,
+    },
     Plain(Conduit),
 }
 
@@ -81,7 +85,7 @@ impl Target {
             None => UpstreamError::handshake(self.authority(), &error),
         })?;
         let protocol = self.protocol(stream.get_ref().1.alpn_protocol());
-        Ok((Io::Tls(Box::new(stream)), protocol))
+        Ok((Io::Tls { stream: Box::new(stream), answered: false }, protocol))
     }
 
     fn protocol(&self, agreed: Option<&[u8]>) -> Protocol {
@@ -111,8 +115,13 @@ impl AsyncRead for Io {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer).map_err(refusal),
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls { stream, answered } => {
+                let before = buffer.filled().len();
+                let read = Pin::new(stream).poll_read(context, buffer);
+                *answered |= buffer.filled().len() > before;
+                read.map_err(|error| meaning(error, *answered))
+            }
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer).map_err(no_refusal),
         }
     }
 }
@@ -120,27 +129,28 @@ impl AsyncRead for Io {
 impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tls(stream) => {
-                Pin::new(&mut *stream).poll_write(context, data).map_err(|error| why(stream, error))
-            }
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, data),
+            Self::Tls { stream, answered } => Pin::new(&mut *stream)
+                .poll_write(context, data)
+                .map_err(|error| why(stream, *answered, error)),
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, data).map_err(no_refusal),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tls(stream) => {
-                Pin::new(&mut *stream).poll_flush(context).map_err(|error| why(stream, error))
+            Self::Tls { stream, answered } => {
+                Pin::new(&mut *stream).poll_flush(context).map_err(|error| why(stream, *answered, error))
             }
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context).map_err(no_refusal),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        let ended = match self.get_mut() {
+            Self::Tls { stream, .. } => Pin::new(stream).poll_shutdown(context),
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        };
+        ended.map_err(no_refusal)
     }
 
     fn poll_write_vectored(
@@ -149,16 +159,16 @@ impl AsyncWrite for Io {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tls(stream) => Pin::new(&mut *stream)
+            Self::Tls { stream, answered } => Pin::new(&mut *stream)
                 .poll_write_vectored(context, slices)
-                .map_err(|error| why(stream, error)),
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+                .map_err(|error| why(stream, *answered, error)),
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices).map_err(no_refusal),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Tls { stream, .. } => stream.is_write_vectored(),
             Self::Plain(stream) => stream.is_write_vectored(),
         }
     }
@@ -166,24 +176,61 @@ impl AsyncWrite for Io {
 
 /// Why nothing more can be written. In TLS 1.3 a server decides on our certificate when our handshake is over
 /// already: it may have closed before we wrote, and its alert waits to be read.
-fn why(stream: &mut TlsStream<Conduit>, error: io::Error) -> io::Error {
+fn why(stream: &mut TlsStream<Conduit>, answered: bool, error: io::Error) -> io::Error {
     let (conduit, session) = stream.get_mut();
     // Ends when nothing is left, or when as much is there as a session keeps unread.
     while session.read_tls(&mut conduit.now()).is_ok_and(|read| read > 0) {
         if let Err(cause) = session.process_new_packets() {
-            return refusal(io::Error::new(io::ErrorKind::InvalidData, cause));
+            let answered = answered || matches!(session.reader().read(&mut [0]), Ok(1..));
+            return meaning(io::Error::new(io::ErrorKind::InvalidData, cause), answered);
         }
     }
-    error
+    no_refusal(error)
 }
 
-/// An alert that refuses our certificate, by a kind of error that no socket has: HTTP libraries pass the kind and
-/// the text on, but not rustls' own error.
-fn refusal(error: io::Error) -> io::Error {
+/// An alert that refuses our certificate, by a kind of error that then stands for nothing else: HTTP libraries pass
+/// the kind and the text on, but not rustls' own error. A request is repeated after it, so that it counts only as
+/// long as the server cannot have taken any.
+fn meaning(error: io::Error, answered: bool) -> io::Error {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(rustls::Error::AlertReceived(alert)) if UpstreamError::refuses_certificate(*alert) => {
+        Some(rustls::Error::AlertReceived(alert))
+            if !answered && UpstreamError::refuses_certificate(*alert) =>
+        {
             io::Error::new(UpstreamError::REFUSED, format!("{alert:?}"))
         }
+        _ => no_refusal(error),
+    }
+}
+
+/// The system has errors of that kind too (EACCES, EPERM: a firewall's, say).
+fn no_refusal(error: io::Error) -> io::Error {
+    match error.kind() {
+        UpstreamError::REFUSED => io::Error::other(error.to_string()),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::AlertDescription as Alert;
+
+    use super::*;
+
+    fn alert(alert: Alert) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert))
+    }
+
+    #[test]
+    fn only_the_servers_first_word_can_refuse_our_certificate() {
+        let refused = |error, answered| meaning(error, answered).kind() == UpstreamError::REFUSED;
+        assert!(refused(alert(Alert::CertificateRequired), false));
+        assert!(!refused(alert(Alert::CertificateRequired), true));
+        assert!(!refused(alert(Alert::InternalError), false));
+        for code in [1, 13] {
+            let system = || io::Error::from_raw_os_error(code);
+            assert_eq!(system().kind(), UpstreamError::REFUSED);
+            assert!(!refused(system(), false));
+            assert!(meaning(system(), false).to_string().contains("ermi"), "the system's words are lost");
+        }
     }
 }

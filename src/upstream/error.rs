@@ -151,7 +151,8 @@ impl UpstreamError {
         }
     }
 
-    /// The kind of an I/O error that stands for an alert by which a server refuses our certificate.
+    /// The kind of an I/O error that stands for an alert by which a server refuses our certificate. `Io` gives it to
+    /// nothing else.
     pub(super) const REFUSED: io::ErrorKind = io::ErrorKind::PermissionDenied;
 
     /// What an error of an HTTP/2 stream or connection means.

@@ -140,13 +140,18 @@ impl AsyncWrite for Conduit {
     }
 }
 
+/// A proxy's TLS failed: nobody above may take it for the server's, whose TLS runs in it.
+fn of_proxy(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("TLS with the proxy: {error}"))
+}
+
 /// Calls a method of whatever carries the bytes.
 macro_rules! carried {
     ($hop:expr, $stream:ident => $call:expr) => {
         match $hop {
             Hop::Tcp($stream) => $call,
             Hop::Unix($stream) => $call,
-            Hop::Tls($stream) => $call,
+            Hop::Tls($stream) => $call.map_err(of_proxy),
             Hop::Tunnel($stream) => $call,
         }
     };
@@ -184,6 +189,26 @@ impl AsyncWrite for Hop {
     }
 
     fn is_write_vectored(&self) -> bool {
-        carried!(self, stream => stream.is_write_vectored())
+        match self {
+            Hop::Tcp(stream) => stream.is_write_vectored(),
+            Hop::Unix(stream) => stream.is_write_vectored(),
+            Hop::Tls(stream) => stream.is_write_vectored(),
+            Hop::Tunnel(stream) => stream.is_write_vectored(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, Error};
+
+    use super::*;
+
+    #[test]
+    fn a_proxys_alert_is_not_the_servers() {
+        let alert = Error::AlertReceived(AlertDescription::AccessDenied);
+        let error = of_proxy(io::Error::new(io::ErrorKind::InvalidData, alert));
+        assert!(error.get_ref().is_some_and(|inner| inner.downcast_ref::<Error>().is_none()));
+        assert!(error.to_string().contains("AccessDenied"), "{error}");
     }
 }
