@@ -118,6 +118,11 @@ impl UpstreamError {
         }
     }
 
+    /// Whether the connection is all that failed: the server surely did not begin to work on the request.
+    pub(super) fn is_unprocessed(&self) -> bool {
+        matches!(self, Self::Broken { unprocessed: true, .. })
+    }
+
     /// The same as a failure of the proxy that should have been reached.
     pub(super) fn of_proxy(self, name: &str) -> Self {
         Self::Proxy { proxy: name.to_owned(), cause: self.to_string() }

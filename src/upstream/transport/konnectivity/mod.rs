@@ -168,7 +168,7 @@ impl Transport for Konnectivity {
         let current = self.0.current.load_full();
         match &*current {
             Current::Grpc(server) => {
-                let open = self.tunnels().open(TunnelKind::KonnectivityGrpc);
+                let open = || self.tunnels().open(TunnelKind::KonnectivityGrpc);
                 tunnel::dial(server, dial, &self.0.name, open).await.map(Conduit::tunnel)
             }
             Current::HttpConnect(connect) => connect.connect(dial).await,

@@ -14,11 +14,12 @@ pub(super) struct Packets {
     receiver: Receiver,
     received: BytesMut,
     has_begun: bool,
+    is_unprocessed: bool,
 }
 
 impl Packets {
     pub(super) fn new(receiver: Receiver) -> Self {
-        Self { receiver, received: BytesMut::new(), has_begun: false }
+        Self { receiver, received: BytesMut::new(), has_begun: false, is_unprocessed: false }
     }
 
     /// The next packet; none when the server has ended the stream without complaint, else why there are no more.
@@ -51,9 +52,18 @@ impl Packets {
         self.receiver.answered(in_time);
     }
 
+    /// Whether there are none because the server surely has not looked at what it was sent.
+    pub(super) fn is_unprocessed(&self) -> bool {
+        self.is_unprocessed
+    }
+
     async fn begin(&mut self) -> Result<(), String> {
         loop {
-            let Head::Final(head, _) = self.receiver.head().await.map_err(words)? else {
+            let head = self.receiver.head().await.map_err(|error| {
+                self.is_unprocessed = error.is_unprocessed();
+                words(error)
+            })?;
+            let Head::Final(head, _) = head else {
                 continue;
             };
             if head.status != http::StatusCode::OK {

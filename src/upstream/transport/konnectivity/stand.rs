@@ -31,6 +31,8 @@ pub(super) enum Mood {
     Garbles,
     /// Is another kind of server.
     IsNone,
+    /// Takes this one stream not at all, and leads from then on.
+    TakesNotThisOne,
 }
 
 /// Konnectivity's proxy server in gRPC mode, on a socket.
@@ -110,7 +112,12 @@ pub(super) async fn serve(
     seen: Arc<Seen>,
 ) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
-    while let Some(Ok((request, respond))) = connection.accept().await {
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        if *mood.lock() == Mood::TakesNotThisOne {
+            *mood.lock() = Mood::Leads;
+            respond.send_reset(h2::Reason::REFUSED_STREAM);
+            continue;
+        }
         assert_eq!(request.uri().path(), "/ProxyService/Proxy");
         assert_eq!(request.headers()["content-type"], "application/grpc");
         assert_eq!(request.headers()["te"], "trailers");
@@ -178,6 +185,7 @@ async fn tunnel(body: RecvStream, mut respond: SendResponse<Bytes>, mood: Mood, 
             trailers.insert("grpc-message", "no%20such%20method".parse().unwrap());
             out.send_trailers(trailers).ok()?;
         }
+        Mood::TakesNotThisOne => panic!("it was taken"),
         Mood::Garbles | Mood::IsNone => {
             let mut out = respond.send_response(head, false).unwrap();
             out.send_data(Bytes::from_static(b"\x01\xff\xff\xff\xff<html>"), true).unwrap();

@@ -67,6 +67,17 @@ async fn what_konnectivity_says_is_told() {
 }
 
 #[tokio::test]
+async fn a_stream_that_the_server_did_not_look_at_is_asked_for_again() {
+    let (server, stand, network) = (Server::start(Some(100)).await, Stand::start(), network());
+    let upstream = behind(&server, &stand.konnectivity(&network), &network);
+    stand.is(Mood::TakesNotThisOne);
+    get(&upstream, WORKER, "/").await.unwrap();
+    while network.tunnels.count(TunnelKind::KonnectivityGrpc) > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_dial_that_is_given_up_is_told_to_the_server_and_too_many_of_them_end_the_connection() {
     let (server, stand, network) = (Server::start(Some(100)).await, Stand::start(), network());
     let konnectivity = stand.konnectivity(&network);

@@ -38,19 +38,37 @@ pub(in crate::upstream::transport) struct Tunnel {
 /// Why a tunnel ended that nobody wanted to end.
 type Broken = Arc<OnceLock<String>>;
 
-/// Opens a stream to the server and asks it to connect.
+/// Opens a stream to the server and asks it to connect. A server that goes away, or takes no more streams over one
+/// connection, is asked once more: it has not looked at what it was asked.
 ///
 /// Whoever does not wait for the answer drops the future: the server is told.
 pub(super) async fn dial(
     server: &Upstream,
     dial: Dial<'_>,
     name: &str,
-    open: OpenTunnel,
+    open: impl Fn() -> OpenTunnel,
 ) -> Result<Tunnel, UpstreamError> {
-    let unusable = |cause: String| UpstreamError::Proxy { proxy: name.to_owned(), cause };
-    let request = request(server).map_err(|error| unusable(error.to_string()))?;
-    let (sender, receiver) =
-        server.exchange(dial.worker, request, false).await.map_err(|error| error.of_proxy(name))?;
+    let dialed = match dial_once(server, dial, open()).await {
+        Err(Refusal::Unprocessed(_)) => dial_once(server, dial, open()).await,
+        dialed => dialed,
+    };
+    dialed.map_err(|refusal| match refusal {
+        Refusal::Own(cause) | Refusal::Unprocessed(cause) => {
+            UpstreamError::Proxy { proxy: name.to_owned(), cause }
+        }
+        Refusal::Unreached(cause) => {
+            UpstreamError::Unreached { proxy: name.to_owned(), address: dial.to_string(), cause }
+        }
+    })
+}
+
+async fn dial_once(server: &Upstream, dial: Dial<'_>, open: OpenTunnel) -> Result<Tunnel, Refusal> {
+    let request = request(server).map_err(|error| Refusal::Own(error.to_string()))?;
+    let exchange = server.exchange(dial.worker, request, false).await;
+    let (sender, receiver) = exchange.map_err(|error| match error.is_unprocessed() {
+        true => Refusal::Unprocessed(error.to_string()),
+        false => Refusal::Own(error.to_string()),
+    })?;
     let (near, far) = tokio::io::duplex(BUFFER);
     let (gone, broken) = (CancellationToken::new(), Broken::default());
     let tunnel = Tunnel { io: near, broken: Arc::clone(&broken), _alive: gone.clone().drop_guard() };
@@ -58,14 +76,8 @@ pub(super) async fn dial(
     let (answer, answered) = oneshot::channel();
     // Ends with the tunnel or the server, whichever goes first, and CLOSE_WITHIN at most.
     tokio::spawn(task.run(far, dial.to_string(), dial.within, answer));
-    match answered.await {
-        Ok(Ok(())) => Ok(tunnel),
-        Ok(Err(Refusal::Own(cause))) => Err(unusable(cause)),
-        Ok(Err(Refusal::Unreached(cause))) => {
-            Err(UpstreamError::Unreached { proxy: name.to_owned(), address: dial.to_string(), cause })
-        }
-        Err(_) => Err(unusable("the tunnel's task has ended".to_owned())),
-    }
+    let answer = answered.await.map_err(|_| Refusal::Own("the tunnel's task has ended".to_owned()))?;
+    answer.map(|()| tunnel)
 }
 
 fn request(server: &Upstream) -> http::Result<Request<()>> {
@@ -85,6 +97,8 @@ fn request(server: &Upstream) -> http::Result<Request<()>> {
 enum Refusal {
     /// The server's doing: it does not answer as one, or has no agent.
     Own(String),
+    /// The connection to the server ended, or took no more streams, before it looked at this one.
+    Unprocessed(String),
     /// The agent tried.
     Unreached(String),
 }
@@ -139,7 +153,11 @@ impl Task {
         // Why the server takes nothing is what it says then.
         let _ = send(&mut self.sender, Payload::DialRequest(request)).await;
         loop {
-            match self.packets.next().await.map_err(Refusal::Own)? {
+            let packet = self.packets.next().await.map_err(|cause| match self.packets.is_unprocessed() {
+                true => Refusal::Unprocessed(cause),
+                false => Refusal::Own(cause),
+            })?;
+            match packet {
                 Some(Payload::DialResponse(response)) if response.random == random => {
                     return match response.error.as_str() {
                         "" => Ok(response.connect_id),
