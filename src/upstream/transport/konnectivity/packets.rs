@@ -52,6 +52,11 @@ impl Packets {
         self.receiver.answered(in_time);
     }
 
+    /// Whether the server has begun to answer, with whatever.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// Whether there are none because the server surely has not looked at what it was sent.
     pub(super) fn is_unprocessed(&self) -> bool {
         self.is_unprocessed

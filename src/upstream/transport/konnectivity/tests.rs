@@ -106,6 +106,26 @@ async fn a_dial_that_is_given_up_is_told_to_the_server_and_too_many_of_them_end_
 }
 
 #[tokio::test]
+async fn a_refusal_is_an_answer_and_a_connection_that_gives_some_is_not_mute() {
+    let (server, stand, network) = (Server::start(Some(100)).await, Stand::start(), network());
+    let konnectivity = stand.konnectivity(&network);
+    let host = Host::parse("member-1").unwrap();
+    let dial = Dial { host: &host, port: 443, worker: WORKER, within: Duration::from_millis(100) };
+    for refusal in [Mood::Refuses("dial tcp: i/o timeout"), Mood::Ends("14")] {
+        for mood in [Mood::Silent, Mood::Silent, refusal] {
+            stand.is(mood);
+            let dialed = timeout(dial.within, konnectivity.connect(dial)).await;
+            assert_eq!(dialed.is_err(), mood == Mood::Silent);
+            assert!(!matches!(dialed, Ok(Ok(_))));
+            stand.seen.until(|seen| seen.streams.load(Ordering::SeqCst) == 0).await;
+        }
+    }
+    stand.is(Mood::Leads);
+    get(&behind(&server, &konnectivity, &network), WORKER, "/").await.unwrap();
+    assert_eq!(stand.seen.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn a_server_that_dies_breaks_its_tunnels_and_is_dialled_again() {
     let (server, stand, network) = (Server::start(Some(100)).await, Stand::start(), network());
     let upstream = behind(&server, &stand.konnectivity(&network), &network);

@@ -142,7 +142,13 @@ impl Task {
                 let _ = answer.send(Ok(()));
                 self.carry(far, connect_id).await;
             }
-            Err(refusal) => drop(answer.send(Err(refusal))),
+            Err(refusal) => {
+                if self.packets.has_begun() {
+                    self.packets.answered(true);
+                }
+                // As above.
+                let _ = answer.send(Err(refusal));
+            }
         }
         self.end().await;
     }
