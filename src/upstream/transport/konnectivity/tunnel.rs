@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::pin::Pin;
@@ -5,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::Bytes;
 use http::{Request, header};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -27,6 +29,11 @@ const BUFFER: usize = 64 << 10;
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// What the server says when there is nobody to lead anywhere (its `ErrNotFound`).
 const NO_AGENT: &str = "No agent available";
+
+thread_local! {
+    /// Shared by all tunnels of a thread, so that an idle one holds no memory for what it may be given.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK].into_boxed_slice());
+}
 
 /// One connection through Konnectivity, as a byte stream. Dropping it ends it.
 pub(in crate::upstream::transport) struct Tunnel {
@@ -228,18 +235,25 @@ impl Task {
 
 /// Sends what is written into the stream, until that is shut down or the server takes no more.
 async fn pump(from: &mut (impl AsyncRead + Unpin), sender: &mut Sender, connect_id: i64) {
-    let mut buffer = BytesMut::new();
     loop {
-        buffer.reserve(CHUNK);
-        let read = from.read_buf(&mut (&mut buffer).limit(CHUNK)).await;
-        if !matches!(read, Ok(1..)) {
-            return;
-        }
-        let data = Data { connect_id, error: String::new(), data: buffer.split().freeze() };
+        let data = match poll_fn(|context| poll_chunk(from, context)).await {
+            Ok(chunk) if !chunk.is_empty() => chunk,
+            Ok(_) | Err(_) => return,
+        };
+        let data = Data { connect_id, error: String::new(), data };
         if send(sender, Payload::Data(data)).await.is_err() {
             return;
         }
     }
+}
+
+/// What there is to read, as much as is sent at once; nothing at the end.
+fn poll_chunk(from: &mut (impl AsyncRead + Unpin), context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    READ.with_borrow_mut(|scratch| {
+        let mut buffer = ReadBuf::new(scratch);
+        ready!(Pin::new(from).poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(Bytes::copy_from_slice(buffer.filled())))
+    })
 }
 
 /// Gives what the server sends to the stream until the connection is closed. When nobody reads any more it goes on:
