@@ -19,7 +19,7 @@ use super::answer;
 use super::info::exec_info;
 use super::run::{End, Output, STDOUT, run};
 use super::text::{last_words, short};
-use super::{AllowedCommand, ClusterInfo, ExecConfig, ExecError};
+use super::{AllowedCommand, ClusterInfo, ExecConfig, ExecError, text};
 
 /// What the operator chose about commands.
 #[derive(Debug, Clone)]
@@ -181,7 +181,8 @@ fn secrets(spec: &PluginSpec) -> Vec<(String, &str)> {
         };
         Some((format!("argument {}", index + 1), value))
     });
-    let variables = spec.config.env.iter().map(|(name, value)| (format!("${}", short(name)), value.as_str()));
+    let variables =
+        spec.config.env.iter().map(|(name, value)| (format!("${}", text::name(name)), value.as_str()));
     let proxy = spec.cluster.proxy_url.iter().flat_map(|url| {
         let user = url.rsplit_once('@').map_or("", |(user, _)| user);
         let password = user.split_once("://").map_or(user, |(_, user)| user).split_once(':');

@@ -1,5 +1,8 @@
 //! What strangers wrote, made fit for a message.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 /// What is shown of the end of stderr, in bytes.
 const SHOWN: usize = 1024;
 /// Shorter ones are no secrets, and taking them out would make a riddle of the text.
@@ -7,12 +10,20 @@ const SECRET: usize = 3;
 /// From how long on a word of stdout is taken out: tokens and lines of keys are longer.
 const WORD: usize = 12;
 
-/// A name or a hint in one line of bounded length.
+/// A command or a hint in one line of bounded length.
 pub(super) fn short(text: &str) -> String {
-    const LENGTH: usize = 256;
+    shortened(text, 256)
+}
+
+/// What a Secret calls something, in one line of bounded length.
+pub(super) fn name(text: &str) -> String {
+    shortened(text, 64)
+}
+
+fn shortened(text: &str, length: usize) -> String {
     let mut line = harmless(text);
-    if line.chars().count() > LENGTH {
-        line = line.chars().take(LENGTH).collect();
+    if line.chars().count() > length {
+        line = line.chars().take(length).collect();
         line.push('…');
     }
     line
@@ -23,35 +34,66 @@ pub(super) fn short(text: &str) -> String {
 ///
 /// `cut`: something stood before that is gone, so that the beginning may be the end of a secret.
 pub(super) fn last_words(stderr: &[u8], cut: bool, secrets: &[(String, &str)], stdout: &[u8]) -> String {
-    let mut text = String::from_utf8_lossy(stderr).into_owned();
-    let mut secrets: Vec<(&str, String)> = secrets
-        .iter()
-        .flat_map(|(name, value)| forms(value).map(move |form| (form, format!("[{name}]"))))
-        .filter(|(value, _)| value.len() >= SECRET)
-        .collect();
+    let text = String::from_utf8_lossy(stderr);
     let stdout = String::from_utf8_lossy(stdout);
-    let apart = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '\\' | ',');
-    let words = stdout.split(apart).filter(|word| word.len() >= WORD);
-    // A line break in JSON is `\n`, so the words after it begin with an n.
-    let words = words.flat_map(|word| [Some(word), word.strip_prefix('n')]).flatten();
-    secrets.extend(words.map(|word| (word, "[stdout]".to_owned())));
-    // The longest first: one may be a part of another.
-    secrets.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-    if cut {
-        let longest = secrets.first().map_or(0, |(value, _)| value.len());
-        text.drain(..text.ceil_char_boundary(longest));
-    }
-    for (value, name) in &secrets {
-        if text.contains(value) {
-            text = text.replace(value, name);
-        }
-    }
-    let line = harmless(&text);
+    let secrets = by_value(secrets, &stdout);
+    let from = match cut {
+        true => secrets.keys().map(|value| value.len()).max().unwrap_or_default(),
+        false => 0,
+    };
+    let line = harmless(&without(&text, from, &secrets));
     let line = line.trim();
     let from = line.ceil_char_boundary(line.len().saturating_sub(SHOWN));
     match from {
         0 => line.to_owned(),
         _ => format!("…{}", &line[from..]),
+    }
+}
+
+/// What is taken out, and what is said in its place. Of two that are the same the first is named.
+fn by_value<'a>(secrets: &'a [(String, &str)], stdout: &'a str) -> BTreeMap<&'a str, &'a str> {
+    let apart = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '\\' | ',');
+    let words = stdout.split(apart).filter(|word| word.len() >= WORD);
+    // A line break in JSON is `\n`, so the words after it begin with an n.
+    let words = words.flat_map(|word| [Some(word), word.strip_prefix('n')]).flatten();
+    let mut values: BTreeMap<&str, &str> = words.map(|word| (word, "stdout")).collect();
+    let named =
+        secrets.iter().rev().flat_map(|(name, value)| forms(value).map(move |form| (form, name.as_str())));
+    values.extend(named.filter(|(value, _)| value.len() >= SECRET));
+    values
+}
+
+/// A text from there on less the secrets in it, each of which becomes its name. One pass over what was written: names
+/// are not looked at again, as a secret may be a part of a name. Where secrets overlap, all of them go.
+fn without(text: &str, from: usize, secrets: &BTreeMap<&str, &str>) -> String {
+    let mut shown = String::new();
+    let mut hidden = 0;
+    for (at, letter) in text.char_indices() {
+        let found = longest(&text[at..], secrets);
+        let is_shown = at >= hidden && at >= from;
+        match found {
+            Some((_, name)) if is_shown => shown.extend(["[", name, "]"]),
+            None if is_shown => shown.push(letter),
+            _ => {}
+        }
+        hidden = hidden.max(found.map_or(0, |(length, _)| at + length));
+    }
+    shown
+}
+
+/// The longest secret that a text begins with: its length and its name.
+fn longest<'a>(text: &str, secrets: &BTreeMap<&str, &'a str>) -> Option<(usize, &'a str)> {
+    let mut text = text;
+    loop {
+        let up_to = (Bound::Unbounded, Bound::Included(text));
+        let (value, name) = secrets.range::<str, _>(up_to).next_back()?;
+        if text.starts_with(value) {
+            return Some((value.len(), name));
+        }
+        // A secret that the text begins with is not after this one in the order, so this one begins with it too.
+        let same = text.char_indices().zip(value.chars()).take_while(|((_, one), other)| one == other);
+        let length = same.last().map_or(0, |((at, letter), _)| at + letter.len_utf8());
+        text = &text[..length];
     }
 }
 
@@ -90,6 +132,22 @@ mod tests {
     }
 
     #[test]
+    fn names_are_not_searched_for_secrets_and_overlapping_ones_all_go() {
+        let chosen =
+            [("$aaaaaaaa".to_owned(), "aaa"), ("$bbb".to_owned(), "aaaa\naaaa"), ("$b".to_owned(), "$bb")];
+        let said = |stderr: &str| last_words(stderr.as_bytes(), false, &chosen, b"");
+        assert_eq!(said("no aaa"), "no [$aaaaaaaa]");
+        assert_eq!(said("no aaaa"), "no [$bbb]");
+        assert_eq!(said("$bb"), "[$b]");
+        let overlapping = secrets(&["abcdef", "defghi", "xy", "xyzzy-1"]);
+        let said = |stderr: &str| last_words(stderr.as_bytes(), false, &overlapping, b"");
+        assert_eq!(said("abcdefghi xyzzy-2 xyzzy-1"), "[env S0] xyzzy-2 [env S3]");
+        let many = "x".repeat(256);
+        let grows = [(format!("${many}"), "xxx"), (format!("$y{many}"), "xxxx")];
+        assert!(last_words("x".repeat(4096).as_bytes(), false, &grows, b"").len() <= 1100);
+    }
+
+    #[test]
     fn what_was_written_to_stdout_is_not_repeated() {
         let stdout = br#"{"status":{"token":"abcdefghijklmnop","clientKeyData":"-----BEGIN-----\nMIIBaaaaaaaaaaaa\n"}}"#;
         let stderr = b"+ echo abcdefghijklmnop MIIBaaaaaaaaaaaa";
@@ -112,5 +170,6 @@ mod tests {
         let long = last_words("ä".repeat(5000).as_bytes(), false, &[], b"");
         assert!(long.len() <= SHOWN + 4 && long.starts_with('…'), "{}", long.len());
         assert_eq!(short(&"x".repeat(1000)).chars().count(), 257);
+        assert_eq!(name(&"x".repeat(1000)).chars().count(), 65);
     }
 }
