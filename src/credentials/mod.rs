@@ -10,6 +10,7 @@
 //! operator's list are not run, files outside the operator's folder are not read.
 
 mod credential;
+mod disk;
 pub mod exec;
 mod failure;
 pub mod files;

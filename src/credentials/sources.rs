@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::model::ClusterName;
 
+use super::disk::Disk;
 use super::exec::{ExecOptions, Plugin, PluginSpec, Plugins};
 use super::files::{CredentialFiles, FilesSpec};
 use super::source::{Parts, Supplier};
@@ -33,6 +34,8 @@ struct Inner {
     control: Handle,
     plugins: Arc<Plugins>,
     directory: Option<Arc<Path>>,
+    /// That files are on.
+    disk: Disk,
     metrics: Metrics,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -53,6 +56,7 @@ impl Sources {
             control,
             plugins: Arc::new(Plugins::new(exec, metrics.clone())),
             directory: directory.map(Into::into),
+            disk: Disk::default(),
             metrics,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -96,7 +100,7 @@ impl Sources {
         spec: FilesSpec,
         make: Make<T>,
     ) -> Source<T> {
-        self.source(name, Arc::new(CredentialFiles::new(spec)), READING, true, make)
+        self.source(name, Arc::new(CredentialFiles::new(spec, self.0.disk.clone())), READING, true, make)
     }
 
     /// Ends whatever runs, and waits until it has ended, but not for longer than this. Nothing is run afterwards.

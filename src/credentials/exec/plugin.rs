@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::credentials::disk::{Disk, DiskWork, Undone};
 use crate::credentials::source::Supplier;
 use crate::credentials::{Failure, Metrics, Supplied};
 
@@ -47,6 +46,8 @@ pub(in crate::credentials) struct Plugins {
     allowed: Allowed,
     timeout: Duration,
     permits: Semaphore,
+    /// That commands are on.
+    disk: Disk,
     metrics: Metrics,
 }
 
@@ -54,6 +55,7 @@ pub(in crate::credentials) struct Plugins {
 pub(in crate::credentials) struct Plugin {
     plugins: Arc<Plugins>,
     spec: Arc<PluginSpec>,
+    checks: DiskWork<Result<PathBuf, ExecError>>,
 }
 
 impl Default for ExecOptions {
@@ -70,6 +72,7 @@ impl Plugins {
             allowed: Allowed::new(options.allowed),
             timeout: options.timeout,
             permits: Semaphore::new(options.at_once.get()),
+            disk: Disk::default(),
             metrics,
         }
     }
@@ -81,7 +84,8 @@ impl Plugins {
 
 impl Plugin {
     pub(in crate::credentials) fn new(plugins: Arc<Plugins>, spec: PluginSpec) -> Self {
-        Self { plugins, spec: Arc::new(spec) }
+        let checks = DiskWork::new(plugins.disk.clone());
+        Self { plugins, spec: Arc::new(spec), checks }
     }
 
     fn command(&self) -> String {
@@ -91,11 +95,11 @@ impl Plugin {
     /// Where the command is, if it may be run now. Files are read elsewhere than on the event loop.
     async fn path(&self) -> Result<PathBuf, Failure> {
         let (plugins, spec) = (Arc::clone(&self.plugins), Arc::clone(&self.spec));
-        let check = spawn_blocking(move || plugins.allowed.check(&spec.config));
-        match timeout(self.plugins.timeout, check).await {
-            Ok(Ok(result)) => Ok(result?),
-            Ok(Err(_)) => Err(Failure::Bug),
-            Err(_) => Err(self.not_started("the disk that it is on does not answer").into()),
+        let check = move || plugins.allowed.check(&spec.config);
+        match self.checks.done_within(self.plugins.timeout, check).await {
+            Ok(result) => Ok(result?),
+            Err(Undone::Panicked) => Err(Failure::Bug),
+            Err(Undone::Late) => Err(self.not_started("the disk that it is on does not answer").into()),
         }
     }
 

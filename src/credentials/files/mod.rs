@@ -17,12 +17,12 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 use thiserror::Error;
-use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::tls::InvalidIdentity;
 
+use super::disk::{Disk, DiskWork, Undone};
 use super::source::Supplier;
 use super::{ClientCertificate, Credential, Failure, InvalidToken, Supplied, bearer};
 
@@ -129,21 +129,22 @@ pub(super) struct CredentialFiles {
     spec: Arc<FilesSpec>,
     /// A hash of what was read last, or of why it could not be read.
     seen: Mutex<Option<[u8; 32]>>,
+    reads: DiskWork<Contents>,
 }
 
 type Contents = Result<Vec<Vec<u8>>, FilesError>;
 
 impl CredentialFiles {
-    pub(super) fn new(spec: FilesSpec) -> Self {
-        Self { spec: Arc::new(spec), seen: Mutex::default() }
+    pub(super) fn new(spec: FilesSpec, disk: Disk) -> Self {
+        Self { spec: Arc::new(spec), seen: Mutex::default(), reads: DiskWork::new(disk) }
     }
 
     async fn read(&self) -> Result<Contents, Failure> {
         let spec = Arc::clone(&self.spec);
-        match timeout(READ_WITHIN, spawn_blocking(move || spec.read())).await {
-            Ok(Ok(contents)) => Ok(contents),
-            Ok(Err(_)) => Err(Failure::Bug),
-            Err(_) => Err(FilesError::TimedOut(READ_WITHIN).into()),
+        match self.reads.done_within(READ_WITHIN, move || spec.read()).await {
+            Ok(contents) => Ok(contents),
+            Err(Undone::Panicked) => Err(Failure::Bug),
+            Err(Undone::Late) => Err(FilesError::TimedOut(READ_WITHIN).into()),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Folders {
 
     async fn token(&self, named: &str) -> Result<String, String> {
         let path = below(&self.inside(), named.as_bytes()).map_err(|error| error.to_string())?;
-        let files = CredentialFiles::new(self.spec(FilesKind::Token(path)));
+        let files = CredentialFiles::new(self.spec(FilesKind::Token(path)), Disk::default());
         let supplied = files.supply(CancellationToken::new()).await.map_err(|error| error.to_string())?;
         Ok(shown(&supplied.credential))
     }
