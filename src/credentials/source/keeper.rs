@@ -57,6 +57,9 @@ impl<T: Send + Sync + 'static> Keeper<T> {
             false => self.inspect(),
         }
         let stop = self.parts.stop.clone();
+        let (supplier, shared) = (Arc::clone(&self.parts.supplier), Arc::clone(&self.shared));
+        // One for many turns: who asks often must not keep it from getting anywhere.
+        let mut changed = supplier.changed(&shared.used);
         loop {
             let idle = self.running.is_none();
             tokio::select! {
@@ -64,6 +67,7 @@ impl<T: Send + Sync + 'static> Keeper<T> {
                 run = finished(&mut self.running) => {
                     self.running = None;
                     self.finish(run);
+                    changed = supplier.changed(&shared.used);
                 }
                 ask = asks.recv() => match ask {
                     Some(ask) => self.take(ask),
@@ -75,7 +79,7 @@ impl<T: Send + Sync + 'static> Keeper<T> {
                         self.start();
                     }
                 }
-                () = self.parts.supplier.changed(&self.shared.used), if idle => self.start(),
+                () = &mut changed, if idle => self.start(),
             }
         }
     }

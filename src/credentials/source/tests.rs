@@ -21,6 +21,8 @@ struct Script {
     /// How long a run takes.
     takes: Duration,
     changed: Notify,
+    /// How often another one is to be had without being told.
+    changes: Option<Duration>,
 }
 
 #[derive(Clone, Copy)]
@@ -69,7 +71,10 @@ impl Supplier for Arc<Script> {
     }
 
     async fn changed(&self, _: &AtomicBool) {
-        self.changed.notified().await;
+        match self.changes {
+            Some(changes) => sleep(changes).await,
+            None => self.changed.notified().await,
+        }
     }
 }
 
@@ -81,11 +86,14 @@ struct Bench {
 }
 
 fn bench(takes: Duration, answers: &[Answer]) -> Bench {
+    bench_of(Script { takes, ..Script::default() }, answers)
+}
+
+fn bench_of(script: Script, answers: &[Answer]) -> Bench {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).unwrap();
     let sources = Sources::new(Handle::current(), Options::default(), metrics);
-    let script =
-        Script { takes, answers: Mutex::new(answers.iter().copied().collect()), ..Script::default() };
+    let script = Script { answers: Mutex::new(answers.iter().copied().collect()), ..script };
     let (script, made) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&made);
     let make = move |credential: &Credential| {
@@ -241,6 +249,18 @@ async fn a_change_is_taken_at_once() {
     bench.script.changed.notify_one();
     sleep(10 * MS).await;
     assert_eq!((bench.get().await.as_str(), bench.runs()), ("b", 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_that_come_all_the_time_do_not_keep_a_change_from_being_seen() {
+    let script = Script { changes: Some(Duration::from_secs(1)), ..Script::default() };
+    let bench = bench_of(script, &[Token("a", None)]);
+    for _ in 0..600 {
+        let refused = bench.source.get().await.unwrap();
+        bench.source.renewed(&refused).await;
+        sleep(100 * MS).await;
+    }
+    assert!(bench.runs() > 50, "{} runs in a minute", bench.runs());
 }
 
 #[tokio::test(start_paused = true)]
