@@ -1,6 +1,8 @@
 use std::time::SystemTime;
 
 use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::civil::date;
+use k8s_openapi::jiff::fmt::temporal::Pieces;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -95,11 +97,25 @@ pub(super) fn parse(stdout: &[u8], version: Version) -> Result<Supplied, Invalid
     };
     let authorization =
         token.map(|token| bearer(token.as_bytes())).transpose().map_err(InvalidAnswer::Token)?;
-    let expires = given(status.expiration_timestamp)
-        .map(|time| time.parse::<Timestamp>().map(SystemTime::from))
-        .transpose()
-        .map_err(|_| InvalidAnswer::Expiration)?;
+    let expires = match given(status.expiration_timestamp) {
+        Some(time) => expiry(&time)?,
+        None => None,
+    };
     Ok(Supplied::new(Credential { authorization, certificate }, expires))
+}
+
+/// A time that is beyond what is counted here, as the last second of the year 9999, is no end: Go takes it, and
+/// commands mean "never" by it.
+fn expiry(time: &str) -> Result<Option<SystemTime>, InvalidAnswer> {
+    if let Ok(time) = time.parse::<Timestamp>() {
+        return Ok(Some(time.into()));
+    }
+    let pieces = Pieces::parse(time).map_err(|_| InvalidAnswer::Expiration)?;
+    let is_whole = pieces.time().is_some() && pieces.to_numeric_offset().is_some();
+    match is_whole && pieces.date() >= date(9999, 12, 30) {
+        true => Ok(None),
+        false => Err(InvalidAnswer::Expiration),
+    }
 }
 
 /// Less the parser's own words, which may repeat a line of what they could not read.
@@ -107,5 +123,23 @@ fn identity(error: &InvalidIdentity) -> String {
     match error {
         InvalidIdentity::CertificatePem(_) => "the certificate is not valid PEM".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_beyond_what_is_counted_is_no_end() {
+        for never in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59-08:00"] {
+            assert_eq!(expiry(never), Ok(None), "{never}");
+        }
+        assert!(expiry("9999-12-01T00:00:00Z").unwrap().is_some());
+        for bad in
+            ["9999-12-31", "9999-12-31T23:59:59", "9999-13-31T23:59:59Z", "2026-02-30T00:00:00Z", "soon"]
+        {
+            assert_eq!(expiry(bad), Err(InvalidAnswer::Expiration), "{bad}");
+        }
     }
 }
