@@ -133,9 +133,12 @@ fn variable(raw: Variable) -> Result<(String, String), InvalidExec> {
     if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
         return Err(InvalidExec::Variable);
     }
-    // ld.so(8). There are more ways to lead a program astray by its environment than can be listed, which is why an
-    // operator allows a command for what it is; but with these any program at all is another one.
-    if name.starts_with("LD_") || name == "GLIBC_TUNABLES" || name == "GCONV_PATH" {
+    // ld.so(8), and what bash(1) and sh(1) run before a script. There are more ways to lead a program astray by its
+    // environment than can be listed, which is why an operator allows a command for what it is; but with these any
+    // program or script at all is another one.
+    const LOADERS: [&str; 7] =
+        ["GLIBC_TUNABLES", "GCONV_PATH", "BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4"];
+    if ["LD_", "BASH_FUNC_"].iter().any(|prefix| name.starts_with(prefix)) || LOADERS.contains(&&*name) {
         return Err(InvalidExec::Loader(text::short(&name)));
     }
     Ok((name, value))
@@ -191,6 +194,12 @@ mod tests {
             (with(r#""command":"x","env":[{"name":"A=B","value":"hunter2"}]"#), "env has a variable"),
             (with(r#""command":"x","env":[{"value":"hunter2"}]"#), "env has a variable"),
             (with(r#""command":"x","env":[{"name":"LD_PRELOAD","value":"hunter2"}]"#), "env sets LD_PRELOAD"),
+            (with(r#""command":"x","env":[{"name":"BASH_ENV","value":"hunter2"}]"#), "env sets BASH_ENV"),
+            (with(r#""command":"x","env":[{"name":"ENV","value":"hunter2"}]"#), "env sets ENV,"),
+            (
+                with(r#""command":"x","env":[{"name":"BASH_FUNC_cat%%","value":"() { hunter2; }"}]"#),
+                "env sets BASH_FUNC_cat%%",
+            ),
             (with(r#""command":"x","args":["hunter2\u0000"]"#), "NUL"),
         ] {
             let error = parse(&json).unwrap_err().to_string();
