@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::credentials::{Failure, Supplied, Unavailable};
 use crate::model::Backoff;
 
-use super::schedule::{Refusals, backoff, refresh_after};
+use super::schedule::{PAUSE, Refusals, backoff, refresh_after};
 use super::{Ask, Current, Failing, Parts, Shared, State, WAITING};
 
 /// The task behind a source: it alone runs anything, one thing at a time, and says what came of it.
@@ -208,8 +208,8 @@ impl<T: Send + Sync + 'static> Keeper<T> {
         Ok(Current {
             made,
             credential: supplied.credential,
-            // An end beyond what clocks count is none.
-            until: life.and_then(|life| now.checked_add(life)),
+            // An end beyond what clocks count is none. One that is reached at once would have us run all the time.
+            until: life.and_then(|life| now.checked_add(life.max(PAUSE))),
             expires: supplied.expires,
             is_others_to_renew: !self.parts.supplier.makes_new_ones(),
             refresh: life.and_then(|life| now.checked_add(refresh_after(life))),

@@ -10,8 +10,8 @@ use crate::model::{Backoff, chance};
 const MARGIN: Duration = Duration::from_secs(60);
 /// Ten thousand clusters' tokens that were made in one minute are not all renewed in one.
 const SPREAD: Duration = Duration::from_secs(600);
-/// Between two runs in the background: some commands give what they keep themselves until it has expired.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Between two runs, however short the lives are of what they give: some commands give what they keep themselves until it has expired.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// After a run that failed, and after how many it grows no more.
 const FIRST: Duration = Duration::from_secs(1);
@@ -21,11 +21,11 @@ const LONGEST: Duration = Duration::from_secs(30);
 const REFUSED: Duration = Duration::from_secs(60);
 
 /// How long after it was got a credential is to be renewed that lives for so long: a minute and a little before its
-/// end, or in the last third of a short life.
+/// end, or in the last third of a short life, but not at once.
 pub(super) fn refresh_after(life: Duration) -> Duration {
     let margin = MARGIN.min(life / 3);
     let spread = SPREAD.min(life / 10).mul_f64(chance());
-    life.saturating_sub(margin + spread).max(PAUSE.min(life / 2))
+    life.saturating_sub(margin + spread).max(PAUSE)
 }
 
 /// How long nothing is run after failures.
@@ -77,7 +77,8 @@ mod tests {
             (3_600.0, 3_600.0 - 420.0, 3_600.0 - 60.0),
             (60.0, 34.0, 40.0),
             (2.0, 1.13, 1.34),
-            (0.1, 0.05, 0.07),
+            (1.0, 1.0, 1.0),
+            (0.1, 1.0, 1.0),
         ] {
             for _ in 0..100 {
                 let after = refresh_after(seconds(life));

@@ -264,6 +264,16 @@ async fn refusals_that_come_all_the_time_do_not_keep_a_change_from_being_seen() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn lives_that_end_at_once_cost_a_run_a_second() {
+    let bench = bench(MS, &[Token("a", Some(1))]);
+    for _ in 0..600 {
+        assert_eq!(bench.get().await, "a");
+        sleep(100 * MS).await;
+    }
+    assert!((30..=61).contains(&bench.runs()), "{} runs in a minute", bench.runs());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_expired_before_it_came_is_a_failure_that_says_so() {
     let bench = bench(MS, &[Token("a", Some(0))]);
     let error = bench.source.get().await.unwrap_err().to_string();
