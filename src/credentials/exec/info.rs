@@ -1,3 +1,5 @@
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -5,8 +7,8 @@ use serde::Serialize;
 use super::config::Version;
 
 /// What a command is told of the cluster when its configuration asks for that (`Cluster` of
-/// `client.authentication.k8s.io`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// `client.authentication.k8s.io`). `Debug` shows the endpoint only: the proxy's URL holds a password.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ClusterInfo {
     /// The endpoint.
     pub server: String,
@@ -18,6 +20,12 @@ pub struct ClusterInfo {
     pub certificate_authority: Option<Vec<u8>>,
     /// The forward proxy, with its password: whoever may run may use it.
     pub proxy_url: Option<String>,
+}
+
+impl fmt::Debug for ClusterInfo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ClusterInfo").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 #[derive(Serialize)]
@@ -79,6 +87,13 @@ fn is_false(value: &bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_shows_no_password() {
+        let proxy_url = Some("http://user:hunter2@proxy:3128".to_owned());
+        let info = ClusterInfo { server: "https://a:6443".to_owned(), proxy_url, ..ClusterInfo::default() };
+        assert_eq!(format!("{info:?}"), "ClusterInfo { server: \"https://a:6443\", .. }");
+    }
 
     #[test]
     fn it_is_what_client_go_writes() {
