@@ -29,6 +29,7 @@ mod streams;
 mod table;
 mod unusable;
 mod way;
+mod wishes;
 mod writer;
 
 pub use access::{Access, CredentialState, Grant};

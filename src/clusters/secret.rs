@@ -19,6 +19,7 @@ use crate::upstream::Scheme;
 use super::compile::Options;
 use super::fingerprint::Fingerprint;
 use super::way::Way;
+use super::wishes::Wishes;
 use super::{CredentialType, EndpointType, Exposed, Health, Metadata, Spec, Unusable};
 
 /// Holds all of the Secret's data, base64, so that showing it would give the credential away.
@@ -33,17 +34,6 @@ pub(super) struct Reading<'a> {
     pub(super) health: Health,
     pub(super) wishes: Wishes,
     pub(super) recipe: Result<Recipe<'a>, Unusable>,
-}
-
-/// What a Secret wants of the way to its cluster, as far as it can be read, be the rest right or wrong.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wishes {
-    /// Something is to stand between us and the cluster.
-    through: bool,
-    /// The cluster is to prove who it is.
-    verified: bool,
-    /// So is the proxy.
-    proxy_verified: bool,
 }
 
 /// What the access to a cluster is made of.
@@ -85,27 +75,6 @@ impl<'a> Reading<'a> {
         let health = options.health_keys().read(&metadata.annotations);
         let exposed = options.expose_credentials.then(|| exposed(spec.credential_type, data)).flatten();
         Some(Self { name, metadata, spec, exposed, health, wishes, recipe })
-    }
-}
-
-impl Wishes {
-    /// When in doubt, it is wanted.
-    fn of(spec: &Spec, data: Data<'_>, metadata: &Metadata, options: &Options) -> Self {
-        let is_const = spec.endpoint_type != EndpointType::ClusterProxy;
-        let begins = |url: &str, scheme: &str| url.to_ascii_lowercase().starts_with(scheme);
-        let has_ca = data.ca().is_some();
-        let https_proxy = spec.proxy_url.as_ref().is_some_and(|url| begins(url, "https://"));
-        Self {
-            through: spec.proxy_url.is_some() || !is_const,
-            verified: metadata.annotations.contains_key(&options.server_name_annotation())
-                || (has_ca && is_const && !begins(&spec.address, "http://")),
-            proxy_verified: is_const && https_proxy && (has_ca || data.get("proxy-ca.crt").is_some()),
-        }
-    }
-
-    /// Whether a way that is there does all that is wanted.
-    pub(super) fn are_met(self, direct: bool, verified: bool, proxy_verified: bool) -> bool {
-        !(self.through && direct) && (verified || !self.verified) && (proxy_verified || !self.proxy_verified)
     }
 }
 
