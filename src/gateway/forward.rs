@@ -42,8 +42,17 @@ pub(super) struct Plan {
     pub(super) long_running: bool,
     /// The answer may end early when we drain: its reader takes it up again by itself.
     pub(super) resumable: bool,
+    /// What answers stands behind the cluster (`proxy` of a Pod, a Service, a Node): a 401 is not about us.
+    pub(super) beyond: bool,
     /// For a response's header after the request is sent, unless it is long running.
     pub(super) deadline: Duration,
+}
+
+impl Plan {
+    /// Whether an answer says that the cluster refuses our credential.
+    pub(super) fn is_refused_by(&self, status: StatusCode) -> bool {
+        status == StatusCode::UNAUTHORIZED && !self.beyond
+    }
 }
 
 /// How a request ended that was sent, or was tried to be.
@@ -196,7 +205,7 @@ async fn exchange(
             }
         }
     };
-    if head.status == StatusCode::UNAUTHORIZED {
+    if plan.is_refused_by(head.status) {
         return (Outcome::CredentialRefused, answered);
     }
     headers::clean_response(&mut head.headers);

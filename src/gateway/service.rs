@@ -303,6 +303,7 @@ impl Gateway {
             expects_continue,
             long_running,
             resumable,
+            beyond: asked.subresource == "proxy" || asked.verb == "proxy",
             deadline: self.parts.options.request_timeout,
         };
         Ok(match is_upgrade {

@@ -71,7 +71,7 @@ pub(in crate::gateway) async fn ask(
     let begun = Instant::now();
     let answer = match switch(&plan, &plan.grant, &whole, &mut body).await {
         // Whoever is refused was not listened to.
-        Ok(answer) if is_refusal(&answer) => {
+        Ok(answer) if is_refusal(&plan, &answer) => {
             let renewed = tokio::select! {
                 renewed = plan.access.renewed(&plan.grant) => renewed,
                 gone = body.left() => return Asked::Ended(Outcome::CallerGone(None, gone), traffic),
@@ -92,9 +92,7 @@ pub(in crate::gateway) async fn ask(
         Ok(Upgrade::Switched(head, upgraded)) => {
             return Asked::Switched(Switched { head, upgraded, place, traffic });
         }
-        Ok(Upgrade::Refused(head, _, _)) if head.status == StatusCode::UNAUTHORIZED => {
-            Outcome::CredentialRefused
-        }
+        Ok(Upgrade::Refused(head, _, _)) if plan.is_refused_by(head.status) => Outcome::CredentialRefused,
         Ok(Upgrade::Refused(head, end, receiver)) => {
             pass_on(head, end, receiver, &mut body, reply, drain, &mut traffic).await
         }
@@ -122,9 +120,9 @@ async fn switch(
 }
 
 /// Whether the cluster refused our credential.
-fn is_refusal(answer: &Result<Upgrade, UpstreamError>) -> bool {
+fn is_refusal(plan: &Plan, answer: &Result<Upgrade, UpstreamError>) -> bool {
     match answer {
-        Ok(Upgrade::Refused(head, _, _)) => head.status == StatusCode::UNAUTHORIZED,
+        Ok(Upgrade::Refused(head, _, _)) => plan.is_refused_by(head.status),
         Ok(Upgrade::Switched(..)) => false,
         Err(error) => matches!(error, UpstreamError::CredentialRefused { .. }),
     }

@@ -256,3 +256,15 @@ async fn an_answer_may_come_before_the_request_s_body_is_read() {
     let answer = client.h2().await.unwrap().get(&format!("{CLUSTERS}/h1/proxy/after-early")).await.unwrap();
     assert_eq!(Received::parse(&answer.body).unwrap().target, "/after-early");
 }
+
+#[tokio::test]
+async fn a_401_of_what_stands_behind_a_cluster_passes_and_repeats_nothing() {
+    let setup = setup().await;
+    let path = "/api/v1/namespaces/default/services/web/proxy/login";
+    let rest = format!("{path}?status=401&header=www-authenticate:Basic");
+    let answers = all(&setup.admin(), "POST", &rest).await;
+    for (case, answer) in &answers {
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Basic")), "{case}");
+    }
+    assert_eq!(setup.reached(path).len(), answers.len());
+}
