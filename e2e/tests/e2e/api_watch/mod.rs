@@ -4,6 +4,7 @@ mod controllers;
 mod kube_rs;
 mod kubectl;
 mod many;
+mod python;
 mod wire;
 
 use anyhow::Result;
