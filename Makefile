@@ -1,5 +1,5 @@
 # The one door. Everything that is missing is set up on the way, or named with the command that installs it.
-.PHONY: help quickstart test lint fmt test-long setup setup-lint
+.PHONY: help quickstart test lint fmt test-long bench bench-full setup setup-lint setup-bench
 
 # Where rustup and Go's tarball put things, for shells that do not know yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
@@ -28,6 +28,14 @@ test-long: setup ## The tests that take minutes each: before a release, after ch
 	@'$(TARGET)/debug/lab' binaries
 	CLUSTER_GATEWAY_BIN='$(TESTED)' cargo test --locked -p e2e --test e2e -- --ignored --nocapture
 
+# Alone on the machine: what else runs is measured too. BENCH='--section bulk --compare old.json' and the like.
+bench: setup-bench ## The gateway beside other proxies, five minutes; BENCH='--help' tells what else it can
+	@'$(TARGET)/release/bench' $(BENCH)
+
+# An hour: before a release, and after a change to the data path that a quick run cannot tell from noise.
+bench-full: setup-bench ## The same with long rounds and everything in it
+	@'$(TARGET)/release/bench' --full $(BENCH)
+
 lint: setup-lint ## Formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -40,3 +48,8 @@ setup:
 
 setup-lint:
 	@e2e/setup.sh lint
+
+setup-bench: setup
+	@bench/setup.sh
+	cargo build --locked --release --workspace --bins
+	@'$(TARGET)/release/lab' binaries

@@ -80,6 +80,12 @@ impl HttpsClient {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
+    /// With other TLS sessions to resume; clones share theirs.
+    pub fn resumption(mut self, resumption: rustls::client::Resumption) -> Self {
+        self.tls.resumption = resumption;
+        self
+    }
+
     /// A bare TLS connection that offers these protocols; which was chosen is in its session.
     pub async fn tls(&self, protocols: &[&str]) -> Result<TlsStream<TcpStream>> {
         let mut config = self.tls.clone();

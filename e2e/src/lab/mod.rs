@@ -187,7 +187,8 @@ pub async fn whoami(client: &kube::Client) -> Result<String> {
 }
 
 /// kube asks rustls for the process's provider; ours is ring.
-pub(crate) fn use_ring() {
+/// Makes ring the crypto provider of this process.
+pub fn use_ring() {
     // An error means that it is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,0 +1,35 @@
+use std::time::{Duration, Instant};
+
+use rand::Rng as _;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// The timer of the event loop knows milliseconds; a thread that sleeps knows some fifty microseconds. Closer to an
+/// arrival than this it looks at the clock instead of sleeping.
+const CLOSE: Duration = Duration::from_micros(80);
+
+/// Arrivals of a Poisson process (as of many clients that know nothing of each other), so many a second, for so
+/// long. Each is the moment at which its request is due, whether or not anybody was there to send it.
+pub(super) fn arrivals(rate: f64, span: Duration) -> std::io::Result<UnboundedReceiver<Instant>> {
+    let (due, queue) = unbounded_channel();
+    std::thread::Builder::new().name("pacer".to_owned()).spawn(move || {
+        let mut random = rand::rng();
+        let began = Instant::now();
+        let mut at = began;
+        while at.duration_since(began) < span {
+            let left = at.saturating_duration_since(Instant::now());
+            if left > CLOSE {
+                std::thread::sleep(left - CLOSE);
+            }
+            while Instant::now() < at {
+                std::hint::spin_loop();
+            }
+            if due.send(at).is_err() {
+                return;
+            }
+            // Exponential gaps; 1 - x is never zero.
+            let gap = -(1.0 - random.random::<f64>()).ln() / rate;
+            at += Duration::from_secs_f64(gap);
+        }
+    })?;
+    Ok(queue)
+}

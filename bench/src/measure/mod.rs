@@ -1,0 +1,9 @@
+//! What processes use, rounds, and the spread of what they gave.
+
+mod meter;
+mod rounds;
+mod spread;
+
+pub(crate) use meter::Meter;
+pub(crate) use rounds::rounds;
+pub(crate) use spread::Spread;

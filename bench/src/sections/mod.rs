@@ -1,0 +1,73 @@
+//! What is measured: one file each.
+
+mod bulk;
+mod handshakes;
+mod latency;
+mod streams;
+pub(crate) mod table;
+mod throughput;
+mod watches;
+
+use anyhow::Result;
+use futures::future::LocalBoxFuture;
+
+use crate::report::Findings;
+use crate::stage::Stage;
+
+/// One of them.
+pub(crate) struct Section {
+    /// Its name on the command line.
+    pub(crate) name: &'static str,
+    /// What it is, in a line.
+    pub(crate) title: &'static str,
+    /// Whether a quick run has it.
+    pub(crate) quick: bool,
+    /// Measures. `stage.options.full` says whether there is time.
+    pub(crate) run: fn(&Stage) -> LocalBoxFuture<'_, Result<Findings>>,
+}
+
+/// All of them, in the order of a run.
+pub(crate) const ALL: &[Section] = &[
+    Section {
+        name: "table",
+        title: "The reference's table: one request after the other, by each way",
+        quick: true,
+        run: |stage| Box::pin(table::run(stage)),
+    },
+    Section {
+        name: "throughput",
+        title: "Throughput, side by side with plain proxies",
+        quick: true,
+        run: |stage| Box::pin(throughput::run(stage)),
+    },
+    Section {
+        name: "latency",
+        title: "Added latency, one at a time and under load",
+        quick: true,
+        run: |stage| Box::pin(latency::run(stage)),
+    },
+    Section {
+        name: "watches",
+        title: "Watches: idle ones, and events",
+        quick: true,
+        run: |stage| Box::pin(watches::run(stage)),
+    },
+    Section {
+        name: "bulk",
+        title: "Large lists and writes",
+        quick: true,
+        run: |stage| Box::pin(bulk::run(stage)),
+    },
+    Section {
+        name: "streams",
+        title: "Upgraded streams",
+        quick: true,
+        run: |stage| Box::pin(streams::run(stage)),
+    },
+    Section {
+        name: "handshakes",
+        title: "New connections",
+        quick: true,
+        run: |stage| Box::pin(handshakes::run(stage)),
+    },
+];
