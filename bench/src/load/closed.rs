@@ -28,8 +28,7 @@ pub(crate) struct Closed {
 pub(crate) async fn closed(target: Target, work: Work, shape: Closed, meter: Meter) -> Result<Tally> {
     super::apart(move || async move {
         let open = (0..shape.connections).map(|_| Connection::open(&target));
-        let connections: Vec<Rc<Connection>> =
-            try_join_all(open).await?.into_iter().map(Rc::new).collect();
+        let connections: Vec<Rc<Connection>> = try_join_all(open).await?.into_iter().map(Rc::new).collect();
         let tally = Rc::new(RefCell::new(Tally::new()));
         let work = Rc::new(work);
         let counts = Instant::now() + shape.warm;

@@ -16,12 +16,7 @@ pub(crate) struct Target {
 impl Target {
     /// A server that this client reaches; `authority` is what requests call it.
     pub(crate) fn new(client: HttpsClient, authority: &str, prefix: &str) -> Self {
-        Self {
-            client,
-            authority: authority.to_owned(),
-            headers: HeaderMap::new(),
-            prefix: prefix.to_owned(),
-        }
+        Self { client, authority: authority.to_owned(), headers: HeaderMap::new(), prefix: prefix.to_owned() }
     }
 
     /// With a header that each request carries.

@@ -20,8 +20,11 @@ impl Spread {
             return Self { median: 0.0, least: 0.0, most: 0.0 };
         };
         let middle = sorted.len() / 2;
-        let median =
-            if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) };
+        let median = if sorted.len() % 2 == 1 {
+            sorted[middle]
+        } else {
+            f64::midpoint(sorted[middle - 1], sorted[middle])
+        };
         Self { median, least, most }
     }
 

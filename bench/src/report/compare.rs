@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::{Better, Cell, Findings, Figure, Report, Table, Unit, short};
+use super::{Better, Cell, Figure, Findings, Report, Table, Unit, short};
 use crate::measure::Spread;
 
 /// Less than this is noise, whatever the rounds say.

@@ -21,11 +21,7 @@ fn draw(plot: &Plot, text: &mut String) -> Result<(), Box<dyn std::error::Error>
     y.0 = if plot.log.1 { y.0.max(1e-6) } else { y.0.min(0.0) };
     let (x, y) = (x.0..x.1.max(x.0 * 1.01 + 1e-6), y.0..(y.1 * 1.05).max(y.0 * 1.01 + 1e-6));
     let mut builder = ChartBuilder::on(&root);
-    builder
-        .caption(&plot.title, ("sans-serif", 16))
-        .margin(10)
-        .x_label_area_size(40)
-        .y_label_area_size(70);
+    builder.caption(&plot.title, ("sans-serif", 16)).margin(10).x_label_area_size(40).y_label_area_size(70);
     // The four kinds of axes are four types.
     macro_rules! lines {
         ($x:expr, $y:expr) => {{
@@ -54,5 +50,6 @@ fn draw(plot: &Plot, text: &mut String) -> Result<(), Box<dyn std::error::Error>
 
 fn extent(plot: &Plot, of: impl Fn(&(f64, f64)) -> f64) -> (f64, f64) {
     let values = plot.lines.iter().flat_map(|line| &line.points).map(of);
-    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)))
+    values
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)))
 }

@@ -22,8 +22,10 @@ pub(crate) fn print_findings(out: &mut impl Write, findings: &Findings) -> Resul
 
 /// A promise in a line.
 pub(super) fn line(promise: &Promise) -> String {
-    let (mark, relation) =
-        (if promise.kept() { "kept  " } else { "MISSED" }, if promise.better == Better::Higher { "≥" } else { "≤" });
+    let (mark, relation) = (
+        if promise.kept() { "kept  " } else { "MISSED" },
+        if promise.better == Better::Higher { "≥" } else { "≤" },
+    );
     let (measured, bound, sign) = (short(promise.measured), short(promise.bound), promise.unit.sign());
     format!("{mark}  {}: {measured} {sign} (promised {relation} {bound} {sign})", promise.what)
 }

@@ -57,9 +57,8 @@ async fn measure(
         ]);
     }
     findings.tables.push(table);
-    let values = |index: usize| -> Vec<f64> {
-        samples[index].iter().map(Tally::megabytes_per_cpu_second).collect()
-    };
+    let values =
+        |index: usize| -> Vec<f64> { samples[index].iter().map(Tally::megabytes_per_cpu_second).collect() };
     for (index, contender) in contenders.iter().enumerate().skip(2) {
         let ratio = Spread::ratio(&values(1), &values(index));
         let name = format!("bulk/{title}/against/{}", contender.name);

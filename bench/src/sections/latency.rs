@@ -28,11 +28,14 @@ async fn alone(stage: &Stage, contenders: &[Contender], findings: &mut Findings)
         closed(contender.target.clone(), Work::get("/api/v1/x"), shape, contender.meter.clone()).await
     })
     .await?;
-    let medians = |index: usize| -> Vec<f64> { samples[index].iter().map(|tally| tally.percentile(50.0)).collect() };
+    let medians =
+        |index: usize| -> Vec<f64> { samples[index].iter().map(|tally| tally.percentile(50.0)).collect() };
     let direct = medians(0);
     let mut table = Table::new("One request at a time", &["", "p50", "p90", "p99", "added to direct, p50"]);
     for (index, contender) in contenders.iter().enumerate() {
-        let at = |percent| Cell::of(samples[index].iter().map(|tally| tally.percentile(percent)), Unit::Milliseconds);
+        let at = |percent| {
+            Cell::of(samples[index].iter().map(|tally| tally.percentile(percent)), Unit::Milliseconds)
+        };
         let added = difference(&medians(index), &direct);
         table.rows.push(vec![
             contender.name.as_str().into(),
@@ -43,9 +46,16 @@ async fn alone(stage: &Stage, contenders: &[Contender], findings: &mut Findings)
         ]);
     }
     findings.tables.push(table);
-    let nginx = contenders.iter().position(|contender| contender.name.starts_with("nginx")).context("no nginx")?;
+    let nginx =
+        contenders.iter().position(|contender| contender.name.starts_with("nginx")).context("no nginx")?;
     let more = difference(&medians(1), &medians(nginx));
-    findings.promise("one at a time, p50 beyond nginx's", more.median, Better::Lower, 0.020, Unit::Milliseconds);
+    findings.promise(
+        "one at a time, p50 beyond nginx's",
+        more.median,
+        Better::Lower,
+        0.020,
+        Unit::Milliseconds,
+    );
     let ratio = Spread::ratio(&medians(1), &direct);
     findings.figure("latency/alone/against/direct", ratio, Unit::Times, Better::Lower, true);
     let ratio = Spread::ratio(&medians(1), &medians(nginx));
@@ -58,14 +68,15 @@ async fn loaded(stage: &Stage, contenders: &[Contender], findings: &mut Findings
     let (warm, span) = (Duration::from_millis(warm), Duration::from_millis(span));
     let full = Closed { connections: CONNECTIONS, streams: 32, warm, span };
     let ours = &contenders[1];
-    let capacity =
-        closed(ours.target.clone(), Work::get("/api/v1/x"), full, Meter::none()).await?.rate();
+    let capacity = closed(ours.target.clone(), Work::get("/api/v1/x"), full, Meter::none()).await?.rate();
     findings.notes.push(format!(
         "Open loops (Poisson arrivals, latency from when a request is due) at 20, 50 and 80 % of what the gateway does \
          here in a closed loop: {capacity:.0} requests a second."
     ));
-    let mut lines: Vec<Line> =
-        contenders.iter().map(|contender| Line { name: contender.name.clone(), points: Vec::new() }).collect();
+    let mut lines: Vec<Line> = contenders
+        .iter()
+        .map(|contender| Line { name: contender.name.clone(), points: Vec::new() })
+        .collect();
     for share in SHARES {
         let rate = capacity * share;
         let shape = Open { connections: CONNECTIONS, rate, warm, span };
@@ -76,7 +87,8 @@ async fn loaded(stage: &Stage, contenders: &[Contender], findings: &mut Findings
         let title = format!("At {:.0} % of capacity, {rate:.0} requests a second", share * 100.0);
         let mut table = Table::new(&title, &["", "requests", "p50", "p90", "p99", "p99.9", "failed", "CPU"]);
         for ((contender, tallies), line) in contenders.iter().zip(&samples).zip(&mut lines) {
-            let at = |percent| Cell::of(tallies.iter().map(|tally| tally.percentile(percent)), Unit::Milliseconds);
+            let at =
+                |percent| Cell::of(tallies.iter().map(|tally| tally.percentile(percent)), Unit::Milliseconds);
             let busy = |tally: &Tally| tally.cpu.as_secs_f64() / tally.elapsed.as_secs_f64() * 100.0;
             table.rows.push(vec![
                 contender.name.as_str().into(),

@@ -13,7 +13,7 @@ use tokio_rustls::client::TlsStream;
 use crate::load::{Tally, Target, apart, upgraded};
 use crate::measure::{Meter, Spread, rounds};
 use crate::report::{Better, Cell, Findings, Table, Unit};
-use crate::stage::{Contender, Stage};
+use crate::stage::{Contender, Stage, start_gateway};
 
 const STREAMS: usize = 500;
 /// As of 500 people who type fast.
@@ -29,19 +29,32 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
         "{STREAMS} upgraded streams (HTTP/1.1 with TLS on both sides) to an upstream that echoes. Keystrokes: each \
          stream a byte every {KEYSTROKE:?}. Bulk: 8 streams as fast as they can, bytes counted once."
     ));
-    let mut contenders = vec![stage.bare()?, stage.ours()?];
+    // One that has had no other load: what a stream holds shows in memory that was not there before.
+    let gateway = start_gateway(stage.lab.hub(), "streams", None).await?;
+    let mut contenders = vec![stage.bare()?, Contender::gateway("cluster-gateway", &gateway)?];
     // nginx with HTTP/2 on a listener takes upgrades as well; HAProxy's second form would show the same again.
     contenders.extend(stage.proxies().await?.into_iter().filter(|proxy| !proxy.name.contains("h2")));
+    let mut memory = Vec::new();
+    for contender in &contenders {
+        memory.push(each_kb(contender).await.with_context(|| contender.name.clone())?);
+    }
     let span = Duration::from_secs(if stage.options.full { 8 } else { 2 });
     let keystrokes = measure(stage, &contenders, span, keystrokes).await?;
     let bulk = measure(stage, &contenders, span, bulk).await?;
-    let columns = ["", "keystroke p50", "p99", "CPU for 2,000 a second", "MB per CPU second", "MB a second", "memory each"];
+    let columns = [
+        "",
+        "keystroke p50",
+        "p99",
+        "CPU for 2,000 a second",
+        "MB per CPU second",
+        "MB a second",
+        "memory each",
+    ];
     let mut table = Table::new("Streams", &columns);
     for (index, contender) in contenders.iter().enumerate() {
         let (typed, moved) = (&keystrokes[index], &bulk[index]);
         let busy = |tally: &Tally| tally.cpu.as_secs_f64() / tally.elapsed.as_secs_f64() * 100.0;
         let rate = |tally: &Tally| tally.bytes as f64 / 1e6 / tally.elapsed.as_secs_f64();
-        let each = each_kb(contender).await?;
         table.rows.push(vec![
             contender.name.as_str().into(),
             Cell::of(typed.iter().map(|tally| tally.percentile(50.0)), Unit::Milliseconds),
@@ -49,12 +62,13 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
             Cell::of(typed.iter().map(busy), Unit::PercentOfACore),
             Cell::of(moved.iter().map(Tally::megabytes_per_cpu_second), Unit::MegabytesPerCpuSecond),
             Cell::of(moved.iter().map(rate), Unit::PerSecond),
-            Cell::of([each], Unit::Kilobytes),
+            Cell::of([memory[index]], Unit::Kilobytes),
         ]);
     }
     findings.tables.push(table);
     for (index, contender) in contenders.iter().enumerate().skip(2) {
-        let values = |index: usize| -> Vec<f64> { bulk[index].iter().map(Tally::megabytes_per_cpu_second).collect() };
+        let values =
+            |index: usize| -> Vec<f64> { bulk[index].iter().map(Tally::megabytes_per_cpu_second).collect() };
         let name = format!("streams/bulk/against/{}", contender.name);
         findings.figure(&name, Spread::ratio(&values(1), &values(index)), Unit::Times, Better::Higher, true);
     }
@@ -144,7 +158,7 @@ async fn bulk(target: Target, meter: Meter, span: Duration) -> Result<Tally> {
     whole(movers, began, before, &meter).await
 }
 
-/// Memory of an idle one; those that are measured by their meter (the upstream's own is the echo's).
+/// Memory of an idle one.
 async fn each_kb(contender: &Contender) -> Result<f64> {
     let (target, meter) = (contender.target.clone(), contender.meter.clone());
     apart(move || async move {
@@ -166,12 +180,7 @@ async fn open(target: &Target, number: usize) -> Result<Streams> {
     Ok(streams)
 }
 
-async fn whole(
-    mut tasks: JoinSet<Tally>,
-    began: Instant,
-    before: Duration,
-    meter: &Meter,
-) -> Result<Tally> {
+async fn whole(mut tasks: JoinSet<Tally>, began: Instant, before: Duration, meter: &Meter) -> Result<Tally> {
     let mut tally = Tally::new();
     while let Some(done) = tasks.join_next().await {
         tally.add(&done?);

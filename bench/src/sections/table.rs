@@ -65,7 +65,8 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
 pub(crate) async fn run_on_own_hub(options: &Options) -> Result<Findings> {
     let path = options.kubeconfig.as_deref().context("--kubeconfig")?;
     let cluster = options.cluster.as_deref().context("--cluster")?;
-    let kubeconfig = UserKubeconfig::read_from(path).with_context(|| format!("reading {}", path.display()))?;
+    let kubeconfig =
+        UserKubeconfig::read_from(path).with_context(|| format!("reading {}", path.display()))?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     let mut through = config.clone();
     let hub = config.cluster_url.to_string();
@@ -124,7 +125,8 @@ async fn behind_konnectivity(stage: &Stage) -> Result<(Konnectivity, Gateway)> {
 async fn measure(ways: &[Way], count: u32, quick: bool) -> Result<Findings> {
     let mut findings = Findings::default();
     findings.notes.push(
-        "One request after the other, kube's client, interleaved in rounds; deviation is the standard one.".to_owned(),
+        "One request after the other, kube's client, interleaved in rounds; deviation is the standard one."
+            .to_owned(),
     );
     for (operation, title, requests) in OPERATIONS {
         // A quick run has a third of the reference's numbers.
@@ -211,7 +213,8 @@ fn promise(findings: &mut Findings, operation: Operation, ways: &[Way], samples:
         let index = ways.iter().position(|way| way.name == name)?;
         Some(samples[index].iter().map(|latencies| latencies.value_at_quantile(0.5) as f64 / 1e6).collect())
     };
-    let (Some(direct), Some(hub), Some(through)) = (median(DIRECT), median(DIRECT_TO_HUB), median(THROUGH)) else {
+    let (Some(direct), Some(hub), Some(through)) = (median(DIRECT), median(DIRECT_TO_HUB), median(THROUGH))
+    else {
         return;
     };
     match operation {

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::load::{Closed, Tally, Work, closed};
 use crate::measure::{Spread, rounds};
 use crate::report::{Better, Cell, Findings, Line, Plot, Table, Unit};
-use crate::stage::{Contender, Stage};
+use crate::stage::{Contender, Stage, start_on_one_core};
 
 const SHAPES: [(usize, usize); 3] = [(1, 200), (4, 32), (64, 1)];
 
@@ -28,6 +28,11 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
         contenders.push(contender);
         running.push(gateway);
     }
+    if stage.options.full {
+        let gateway = start_on_one_core(stage.lab.hub(), "one-core").await?;
+        contenders.push(Contender::gateway("cluster-gateway, one core", &gateway)?);
+        running.push(gateway);
+    }
     for (connections, streams) in SHAPES {
         let shape = shape(stage, connections, streams);
         let title = format!("{connections} × {streams}, reads");
@@ -44,12 +49,7 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
 
 fn shape(stage: &Stage, connections: usize, streams: usize) -> Closed {
     let (warm, span) = if stage.options.full { (2000, 8000) } else { (200, 800) };
-    Closed {
-        connections,
-        streams,
-        warm: Duration::from_millis(warm),
-        span: Duration::from_millis(span),
-    }
+    Closed { connections, streams, warm: Duration::from_millis(warm), span: Duration::from_millis(span) }
 }
 
 async fn measure(
@@ -64,13 +64,7 @@ async fn measure(
     .await
 }
 
-fn show(
-    findings: &mut Findings,
-    title: &str,
-    name: &str,
-    contenders: &[Contender],
-    samples: &[Vec<Tally>],
-) {
+fn show(findings: &mut Findings, title: &str, name: &str, contenders: &[Contender], samples: &[Vec<Tally>]) {
     let mut table = Table::new(
         title,
         &["", "requests", "p50", "p99", "p99.9", "requests per CPU second", "failed", "memory"],
@@ -134,12 +128,7 @@ fn figures(findings: &mut Findings, name: &str, contenders: &[Contender], sample
     }
 }
 
-fn promise(
-    findings: &mut Findings,
-    shape: (usize, usize),
-    contenders: &[Contender],
-    samples: &[Vec<Tally>],
-) {
+fn promise(findings: &mut Findings, shape: (usize, usize), contenders: &[Contender], samples: &[Vec<Tally>]) {
     let bounds: &[(&str, f64)] = match shape {
         (4, 32) => &[("nginx (h1 upstream)", 1.2), ("HAProxy (h2 upstream)", 0.7)],
         (1, 200) => &[("nginx (h1 upstream)", 1.1)],

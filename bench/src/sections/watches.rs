@@ -33,13 +33,16 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
         &["", "served", "refused", "all open after", "memory before", "each", "CPU at rest"],
     );
     let member = cluster_path(stage.lab.member(0).name());
-    let mut cases: Vec<(String, usize, Option<&str>, &str)> =
-        numbers.iter().map(|&number| (format!("{number} of the light upstream"), number, None, "/api/v1/x?watch")).collect();
+    let mut cases: Vec<(String, usize, Option<&str>, &str)> = numbers
+        .iter()
+        .map(|&number| (format!("{number} of the light upstream"), number, None, "/api/v1/x?watch"))
+        .collect();
     cases.push(("1000 of a real member".to_owned(), 1000, Some(&member), OF_A_MEMBER));
     for (title, number, prefix, path) in cases {
-        let gateway = start_gateway(stage.lab.hub(), "watched", None, &[]).await?;
+        let gateway = start_gateway(stage.lab.hub(), "watched", None).await?;
         let contender = Contender::gateway(&title, &gateway)?;
-        let target = prefix.map_or(contender.target.clone(), |prefix| contender.target.clone().prefixed(prefix));
+        let target =
+            prefix.map_or(contender.target.clone(), |prefix| contender.target.clone().prefixed(prefix));
         let rest = Duration::from_secs(if stage.options.full { 10 } else { 3 });
         let idle = idle(target, Work::get(path), number, contender.meter.clone(), rest).await?;
         let refused = number - idle.served;
@@ -80,7 +83,8 @@ async fn idle(target: Target, work: Work, number: usize, meter: Meter, rest: Dur
         }
         let before_kb = meter.rss_kb()?;
         let began = Instant::now();
-        let opened = join_all((0..number).map(|index| watch(&connections[index / PER_CONNECTION], &work))).await;
+        let opened =
+            join_all((0..number).map(|index| watch(&connections[index / PER_CONNECTION], &work))).await;
         let took = began.elapsed();
         let bodies: Vec<RecvStream> = opened.into_iter().flatten().collect();
         let before = meter.cpu()?;
@@ -110,14 +114,13 @@ async fn events(stage: &Stage, findings: &mut Findings) -> Result<()> {
     let every = 1000 * watches / EVENTS;
     let mut contenders = vec![stage.bare()?, stage.ours()?];
     contenders.extend(stage.proxies().await?);
-    let title = format!("{EVENTS} events a second over {watches} watches: from the upstream's write to the client");
+    let title =
+        format!("{EVENTS} events a second over {watches} watches: from the upstream's write to the client");
     let mut table = Table::new(&title, &["", "events", "p50", "p99", "most", "CPU"]);
-    let mut alone = Vec::new();
     for contender in &contenders {
         let work = Work::get(&format!("/api/v1/x?watch&every={every}"));
         let tally = arrivals(contender.target.clone(), work, watches, contender.meter.clone(), span).await?;
         let busy = tally.cpu.as_secs_f64() / tally.elapsed.as_secs_f64() * 100.0;
-        alone.push(tally.percentile(99.0));
         table.rows.push(vec![
             contender.name.as_str().into(),
             Cell::of([tally.rate()], Unit::PerSecond),
@@ -143,7 +146,8 @@ async fn arrivals(target: Target, work: Work, number: usize, meter: Meter, span:
         for mut body in bodies {
             readers.spawn_local(async move {
                 let mut tally = Tally::new();
-                while let Ok(Some(event)) = tokio::time::timeout_at((began + span).into(), body.data()).await {
+                while let Ok(Some(event)) = tokio::time::timeout_at((began + span).into(), body.data()).await
+                {
                     match event {
                         Ok(event) => {
                             tally.succeeded(event.len() as u64, age(&event));
@@ -172,7 +176,8 @@ async fn arrivals(target: Target, work: Work, number: usize, meter: Meter, span:
 
 /// How old an event is by the stamp that the upstream puts in front, in nanoseconds of Unix time on the same machine.
 fn age(event: &[u8]) -> Duration {
-    let stamp = event.get(crate::upstream::STAMP).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    let stamp =
+        event.get(crate::upstream::STAMP).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(stamp.map_or(Duration::ZERO, Duration::from_nanos))
 }

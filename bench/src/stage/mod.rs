@@ -15,7 +15,9 @@ use e2e::lab::{Gateway, Lab, LabOptions};
 use crate::options::Options;
 
 pub(crate) use contender::Contender;
-pub(crate) use gateway::{CLUSTER, CLUSTER_GROUP_PATH, GROUPS, USER, cluster_path, start as start_gateway};
+pub(crate) use gateway::{
+    CLUSTER_GROUP_PATH, GROUPS, USER, cluster_path, start as start_gateway, start_on_one_core,
+};
 pub(crate) use place::Place;
 pub(crate) use upstream::Upstream;
 
@@ -39,7 +41,7 @@ impl Stage {
         upstream.ready().await?;
         gateway::permit(lab.hub()).await?;
         gateway::register(&lab, &upstream).await?;
-        let gateway = gateway::start(lab.hub(), "cluster-gateway", None, &[]).await?;
+        let gateway = gateway::start(lab.hub(), "cluster-gateway", None).await?;
         gateway.expose(lab.hub(), e2e::lab::Exposure::ExternalName).await?;
         gateway::wait(&gateway).await?;
         Ok(Self { options, lab, upstream, gateway })
@@ -54,7 +56,7 @@ impl Stage {
     pub(crate) async fn others(&self) -> Result<Vec<(Contender, Gateway)>> {
         let mut others = Vec::new();
         for other in &self.options.others {
-            let gateway = gateway::start(self.lab.hub(), &other.name, Some(&other.binary), &[]).await?;
+            let gateway = gateway::start(self.lab.hub(), &other.name, Some(&other.binary)).await?;
             gateway::wait(&gateway).await?;
             others.push((Contender::gateway(&other.name, &gateway)?, gateway));
         }

@@ -34,14 +34,14 @@ impl Upstream {
             format!("--client-ca={}", client_ca.display()),
         ];
         let path = std::env::current_exe()?;
-        let process =
-            Process::start(Program { name: name.to_owned(), path, args, env: Vec::new(), folder })?;
+        let process = Process::start(Program { name: name.to_owned(), path, args, env: Vec::new(), folder })?;
         Ok(Self { address, serving, clients, process })
     }
 
     /// Waits until it answers.
     pub(crate) async fn ready(&self) -> Result<()> {
-        let client = HttpsClient::new(self.address, "localhost", self.ca_pem(), Some(&self.client("suite")?))?;
+        let client =
+            HttpsClient::new(self.address, "localhost", self.ca_pem(), Some(&self.client("suite")?))?;
         until("the upstream answers", Duration::from_secs(20), || async {
             client.tls(&["h2"]).await.context("connecting").map(drop)
         })
