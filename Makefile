@@ -1,5 +1,5 @@
 # The one door. Everything that is missing is set up on the way, or named with the command that installs it.
-.PHONY: help quickstart test lint fmt test-long bench bench-full setup setup-lint setup-bench
+.PHONY: help quickstart test lint fmt test-long bench bench-full setup setup-lint setup-bench setup-test
 
 # Where rustup and Go's tarball put things, for shells that do not know yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
@@ -17,13 +17,13 @@ quickstart: setup ## A hub, two clusters and the gateway here; kubectl through i
 	cargo build --locked -p e2e --bin quickstart
 	@CLUSTER_GATEWAY_BIN='$(RELEASED)' '$(TARGET)/debug/quickstart' $(if $(filter-out 0,$(ONCE)),--once)
 
-test: lint ## Formatting, clippy, unit tests, and the tests on real control planes
+test: lint setup-test ## Formatting, clippy, unit tests, and the tests on real control planes
 	cargo build --locked --workspace --bins
 	@'$(TARGET)/debug/lab' binaries
 	CLUSTER_GATEWAY_BIN='$(TESTED)' cargo test --locked --workspace
 
 # Minutes each: before a release, and after a change to how connections, streams or reloads are handled.
-test-long: setup ## The tests that take minutes each: before a release, after changes to connections or streams
+test-long: setup-test ## The tests that take minutes each: before a release, after changes to connections or streams
 	cargo build --locked --workspace --bins
 	@'$(TARGET)/debug/lab' binaries
 	CLUSTER_GATEWAY_BIN='$(TESTED)' cargo test --locked -p e2e --test e2e -- --ignored --nocapture
@@ -48,6 +48,9 @@ setup:
 
 setup-lint:
 	@e2e/setup.sh lint
+
+setup-test:
+	@e2e/setup.sh test
 
 setup-bench: setup
 	@bench/setup.sh

@@ -1,5 +1,6 @@
 #!/bin/sh
 # What a build needs besides Rust and Go: a C compiler and cmake, for libraries of the gateway written in C.
+# `lint`: rustfmt and clippy as well; `test`: what tests run besides the lab's own servers.
 # They are installed when we may (root, apt), otherwise named in one message. Nothing is done when all is there.
 set -eu
 
@@ -19,11 +20,22 @@ command -v c++ >/dev/null 2>&1 || packages="$packages g++"
 command -v cmake >/dev/null 2>&1 || packages="$packages cmake"
 # cmake writes makefiles.
 command -v make >/dev/null 2>&1 || packages="$packages make"
+if [ "${1:-}" = test ]; then
+    # With promtool.
+    command -v prometheus >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1 || packages="$packages prometheus"
+fi
 if [ -n "$packages" ]; then
     install="apt-get update && apt-get install -y --no-install-recommends$packages"
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         echo "setup: installing$packages" >&2
         export DEBIAN_FRONTEND=noninteractive
+        # Servers are installed to be run by tests, not by the machine.
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e $policy ]; then
+            trap 'rm -f $policy' EXIT
+            printf '#!/bin/sh\nexit 101\n' >$policy
+            chmod +x $policy
+        fi
         apt-get update -qq >&2
         # shellcheck disable=SC2086 # a list of words
         apt-get install -y -qq --no-install-recommends $packages >&2

@@ -51,6 +51,8 @@
 //!   connections and knows names that nobody else does) and [`lab::Konnectivity`] (server and agent, both modes, port
 //!   or Unix socket). Konnectivity takes root: its agent has a mount namespace with its own `/etc/hosts`, and finds
 //!   clusters on port 443 of loopback addresses of their own.
+//! - **What Prometheus makes of it**: [`lab::Prometheus`] scrapes with any configuration and is asked by
+//!   expressions, [`lab::promtool`] checks. Debian's package `prometheus`; `make test` installs it.
 //! - **Waiting**: [`lab::until`] with a deadline, never a sleep.
 //! - **Minutes**: a long test is `#[ignore = "long: what it does"]` and runs with `make test-long`.
 //! - **Looking**: `LAB_KEEP=1` keeps logs and kubeconfigs under `/tmp/cluster-gateway-lab-*`.

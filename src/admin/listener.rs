@@ -55,8 +55,8 @@ pub async fn listen(listener: TcpListener, operations: Operations) {
 
 async fn serve(stream: TcpStream, operations: Operations) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(&operations, &request);
-        async move { Ok::<_, Infallible>(answer) }
+        let operations = operations.clone();
+        async move { Ok::<_, Infallible>(answer(&operations, &request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -71,10 +71,11 @@ async fn serve(stream: TcpStream, operations: Operations) {
     }
 }
 
-fn answer(operations: &Operations, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(operations: &Operations, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let uri = request.uri();
     let mut answer = operations
         .answer(request.method(), uri.path(), uri.query())
+        .await
         .unwrap_or_else(|| Answer::from(&Status::resource_not_found()));
     local_headers(answer.headers_mut(), None);
     answer.map(Full::new)

@@ -1,35 +1,39 @@
 //! Operations: health, readiness, version and metrics, as kube-apiserver has them.
 //!
-//! [`Operations::answer`] is a pure function; the secure port calls it behind authentication and authorization.
-//! [`listen`] serves the same paths in the clear and to everybody on an address of the operator's choice. Nothing
-//! here waits for anybody: a gateway that has lost its hub still says so.
+//! The secure port calls [`Operations::answer`] behind authentication and authorization. [`listen`] serves the same
+//! paths in the clear and to everybody on an address of the operator's choice. Nothing here waits for the hub: a
+//! gateway that has lost it still says so. Metrics are written on the control runtime, not by the worker that was
+//! asked for them.
 
 mod health;
 mod listener;
 mod readiness;
+mod scrape;
 mod version;
 
 use http::{HeaderValue, Method, StatusCode};
-use prometheus::{Registry, TextEncoder};
+use tokio::runtime::Handle;
 
-use crate::model::{Answer, Reason, Status, answer};
+use crate::model::{Answer, Status, answer};
+use crate::telemetry::Metrics;
 
 pub use listener::listen;
 pub use readiness::{Condition, Readiness};
 
 use health::Health;
+use scrape::Scrape;
 
 /// Answers for operations paths. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Operations {
     readiness: Readiness,
-    registry: Registry,
+    scrape: Scrape,
 }
 
 impl Operations {
-    /// Answers from what is ready and what was measured.
-    pub fn new(readiness: Readiness, registry: Registry) -> Self {
-        Self { readiness, registry }
+    /// Answers from what is ready and what was measured; metrics are written on `control`.
+    pub fn new(readiness: Readiness, metrics: Metrics, control: Handle) -> Self {
+        Self { readiness, scrape: Scrape::new(metrics, control) }
     }
 
     /// Whether a path (percent-decoded) is one of operations.
@@ -39,7 +43,7 @@ impl Operations {
 
     /// The answer, complete but for what [`crate::model::local_headers`] adds; none when the path is somebody else's.
     /// Without its body (but with its length) to HEAD.
-    pub fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Option<Answer> {
+    pub async fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Option<Answer> {
         if !Self::is_path(path) {
             return None;
         }
@@ -47,7 +51,7 @@ impl Operations {
             return Some(Answer::from(&Status::method_not_allowed()));
         }
         let mut answer = match path {
-            "/metrics" => self.metrics(),
+            "/metrics" => self.scrape.answer().await,
             "/version" => {
                 answer(StatusCode::OK, HeaderValue::from_static("application/json"), version::json())
             }
@@ -57,16 +61,6 @@ impl Operations {
             answer.body_mut().clear();
         }
         Some(answer)
-    }
-
-    fn metrics(&self) -> Answer {
-        match TextEncoder::new().encode_to_string(&self.registry.gather()) {
-            Ok(text) => answer(StatusCode::OK, HeaderValue::from_static(prometheus::TEXT_FORMAT), text),
-            Err(error) => {
-                let message = format!("the metrics cannot be written: {error}");
-                Answer::from(&Status::new(Reason::InternalError, message))
-            }
-        }
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) async fn build(
 ) -> Result<Built, Error> {
     let control = Handle::current();
     let registry = Registry::new();
-    let metrics = telemetry::Metrics::new(&registry)?;
+    let metrics = telemetry::Metrics::with_options(&registry, config.metrics.options())?;
     let readiness = Readiness::default();
     let mut tasks = JoinSet::new();
 
@@ -63,6 +63,7 @@ pub(super) async fn build(
         resolver: Resolver::new(control.clone()),
         system: SystemRoots::default(),
         tunnels: telemetry::Tunnels::new(&registry)?,
+        connections: telemetry::Connections::new(&registry)?,
     };
     let credentials =
         Sources::new(control, config.credentials.options(), credentials::Metrics::new(&registry)?);
@@ -88,7 +89,7 @@ pub(super) async fn build(
     let shows_local = config.clusters.virtual_cluster_with_control_plane;
     let api = Api::new(config.clusters.group_name.clone(), shows_local, api::Metrics::register(&registry)?);
     let api = Arc::new(api);
-    let operations = Operations::new(readiness.clone(), registry);
+    let operations = Operations::new(readiness.clone(), metrics.clone(), Handle::current());
     let options = Options {
         group: config.clusters.group_name.as_str().into(),
         request_timeout: config.runtime.request_timeout,

@@ -35,6 +35,7 @@ pub(crate) fn options() -> Options {
             resolver: Resolver::new(runtime()),
             system: SystemRoots::default(),
             tunnels: telemetry::Tunnels::new(&Registry::new()).unwrap(),
+            connections: telemetry::Connections::new(&Registry::new()).unwrap(),
         },
         konnectivity: None,
         credentials: Sources::new(

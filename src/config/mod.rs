@@ -15,6 +15,7 @@ mod error;
 mod gates;
 mod hub;
 mod logging;
+mod metrics;
 mod patch;
 mod runtime;
 mod serving;
@@ -33,6 +34,7 @@ pub use error::Error;
 pub use gates::Gates;
 pub use hub::Hub;
 pub use logging::Logging;
+pub use metrics::Metrics;
 pub use patch::Patch;
 pub use runtime::Runtime;
 pub use serving::{Serving, TlsVersion};
@@ -73,6 +75,9 @@ pub struct Config {
     /// What is logged and how.
     #[command(flatten)]
     pub logging: Logging,
+    /// How much is told apart in metrics.
+    #[command(flatten)]
+    pub metrics: Metrics,
     /// `--feature-gates`.
     #[arg(skip)]
     pub gates: Gates,

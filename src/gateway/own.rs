@@ -75,8 +75,8 @@ impl Gateway {
         reply: &mut Reply,
     ) -> Result<api::Outcome, Gone> {
         let query = parts.uri.query();
-        if let Some(answer) = self.parts.operations.answer(&parts.method, path, query) {
-            return Ok(api::Outcome::Answer(answer));
+        if let Some(answer) = self.parts.operations.answer(&parts.method, path, query).await {
+            return Ok(api::Outcome::Answer(self.compressed(answer, &parts.headers).await));
         }
         let request = api::Request { method: &parts.method, path, query, headers: &parts.headers };
         let answer = match self.parts.api.health_write(&request) {

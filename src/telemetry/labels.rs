@@ -53,6 +53,18 @@ impl Verb {
         }
     }
 
+    pub(super) const ALL: [Self; 9] = [
+        Self::Get,
+        Self::List,
+        Self::Watch,
+        Self::Create,
+        Self::Update,
+        Self::Patch,
+        Self::Delete,
+        Self::DeleteCollection,
+        Self::Other,
+    ];
+
     /// What it was for the hub, where the proxied request has a name and is never a list: the Go gateway counts so.
     pub(super) fn at_the_hub(self) -> Self {
         match self {
@@ -67,21 +79,28 @@ impl Verb {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Resource(u8);
 
-/// In order, for the search. Custom resources have names without end, and a caller can invent them.
-const RESOURCES: [&str; 48] = [
+/// In order, for the search: none, those of a kube-apiserver's own groups (a test asks one for them) and ours. Custom
+/// resources have names without end, and a caller can invent them.
+const RESOURCES: [&str; 71] = [
     "",
     "apiservices",
+    "bindings",
     "certificatesigningrequests",
+    "clustergateways",
     "clusterrolebindings",
     "clusterroles",
+    "clustertrustbundles",
+    "componentstatuses",
     "configmaps",
     "controllerrevisions",
     "cronjobs",
     "csidrivers",
     "csinodes",
+    "csistoragecapacities",
     "customresourcedefinitions",
     "daemonsets",
     "deployments",
+    "deviceclasses",
     "endpoints",
     "endpointslices",
     "events",
@@ -89,9 +108,14 @@ const RESOURCES: [&str; 48] = [
     "horizontalpodautoscalers",
     "ingressclasses",
     "ingresses",
+    "ipaddresses",
     "jobs",
+    "leasecandidates",
     "leases",
     "limitranges",
+    "localsubjectaccessreviews",
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
     "mutatingwebhookconfigurations",
     "namespaces",
     "networkpolicies",
@@ -105,27 +129,49 @@ const RESOURCES: [&str; 48] = [
     "prioritylevelconfigurations",
     "replicasets",
     "replicationcontrollers",
+    "resourceclaims",
+    "resourceclaimtemplates",
     "resourcequotas",
+    "resourceslices",
     "rolebindings",
     "roles",
     "runtimeclasses",
     "secrets",
     "selfsubjectaccessreviews",
+    "selfsubjectreviews",
+    "selfsubjectrulesreviews",
     "serviceaccounts",
+    "servicecidrs",
     "services",
     "statefulsets",
     "storageclasses",
     "subjectaccessreviews",
+    "tokenreviews",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
     "validatingwebhookconfigurations",
+    "virtualclusters",
+    "volumeattachments",
+    "volumeattributesclasses",
 ];
 
 impl Resource {
-    const OTHER: u8 = u8::MAX;
+    const OTHER: u8 = RESOURCES.len() as u8;
+    /// How many labels there are, `other` included.
+    pub(super) const COUNT: usize = RESOURCES.len() + 1;
 
     /// A resource by its plural name; empty where a request is for none.
     pub fn of(name: &str) -> Self {
         let found = RESOURCES.binary_search(&name).ok().and_then(|index| u8::try_from(index).ok());
         Self(found.unwrap_or(Self::OTHER))
+    }
+
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (0..=Self::OTHER).map(Self)
+    }
+
+    pub(super) fn index(self) -> usize {
+        usize::from(self.0)
     }
 
     /// As it stands in metrics.
@@ -194,7 +240,7 @@ impl ErrorKind {
 /// A status code as a label: itself when servers of Kubernetes use it, else its class. A cluster could send 900
 /// others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Code(u16);
+pub(super) struct Code(u8);
 
 const CODES: [(u16, &str); 31] = [
     (101, "101"),
@@ -230,23 +276,37 @@ const CODES: [(u16, &str); 31] = [
     (504, "504"),
 ];
 
+/// Of the others, by their first digit.
+const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
 impl Code {
+    /// How many labels there are.
+    pub(super) const COUNT: usize = CODES.len() + CLASSES.len();
+
     pub(super) fn of(code: u16) -> Self {
-        match CODES.binary_search_by_key(&code, |(known, _)| *known) {
-            Ok(_) => Self(code),
-            Err(_) => Self(code / 100),
-        }
+        let index = match CODES.binary_search_by_key(&code, |(known, _)| *known) {
+            Ok(index) => index,
+            Err(_) => {
+                CODES.len()
+                    + Some(usize::from(code / 100)).filter(|class| *class < CLASSES.len()).unwrap_or(0)
+            }
+        };
+        // There are 37.
+        Self(index as u8)
+    }
+
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT as u8).map(Self)
+    }
+
+    pub(super) fn index(self) -> usize {
+        usize::from(self.0)
     }
 
     pub(super) fn as_str(self) -> &'static str {
-        match (CODES.binary_search_by_key(&self.0, |(known, _)| *known), self.0) {
-            (Ok(index), _) => CODES[index].1,
-            (Err(_), 1) => "1xx",
-            (Err(_), 2) => "2xx",
-            (Err(_), 3) => "3xx",
-            (Err(_), 4) => "4xx",
-            (Err(_), 5) => "5xx",
-            (Err(_), _) => "other",
+        match CODES.get(self.index()) {
+            Some((_, text)) => text,
+            None => CLASSES[self.index() - CODES.len()],
         }
     }
 }
@@ -264,6 +324,10 @@ mod tests {
         for (code, text) in CODES {
             assert_eq!((Code::of(code).as_str(), text), (text, code.to_string().as_str()));
         }
+        assert!(Resource::all().enumerate().all(|(index, resource)| resource.index() == index));
+        assert!(Code::all().enumerate().all(|(index, code)| code.index() == index));
+        assert!(Verb::ALL.iter().enumerate().all(|(index, verb)| *verb as usize == index));
+        assert!(ErrorKind::ALL.iter().enumerate().all(|(index, kind)| *kind as usize == index));
     }
 
     #[test]

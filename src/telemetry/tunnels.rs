@@ -34,6 +34,9 @@ impl Tunnels {
             &["transport"],
         )?;
         registry.register(Box::new(open.clone()))?;
+        for kind in TunnelKind::ALL {
+            open.with_label_values(&[kind.as_str()]).set(0);
+        }
         Ok(Self(open))
     }
 
@@ -58,6 +61,9 @@ impl Drop for OpenTunnel {
 }
 
 impl TunnelKind {
+    const ALL: [Self; 4] =
+        [Self::HttpConnect, Self::Socks5, Self::KonnectivityGrpc, Self::KonnectivityConnect];
+
     /// As it stands in metrics.
     fn as_str(self) -> &'static str {
         match self {

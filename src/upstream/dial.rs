@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::telemetry::{ConnectionKind, Connections};
+
 use super::transport::{Conduit, Dial, Transport, Way};
 use super::{Scheme, Speaks, UpstreamError, UpstreamSpec, Worker};
 
@@ -24,6 +26,7 @@ pub(super) struct Target {
     pub(super) way: Way,
     /// For the way there and TLS together.
     pub(super) connect_timeout: Duration,
+    pub(super) connections: Connections,
 }
 
 /// A byte stream to a server.
@@ -60,6 +63,19 @@ impl Target {
 
     /// Connects for a worker, by the way that leads there and within the time that there is for it.
     pub(super) async fn dial(&self, worker: Worker, offer: Offer) -> Result<(Io, Protocol), UpstreamError> {
+        let begun = Instant::now();
+        let dialled = self.connect(worker, offer).await;
+        let (mut io, protocol) = dialled.inspect_err(|error| self.connections.failed(error.kind()))?;
+        let kind = match (offer, protocol) {
+            (Offer::Http1, _) => ConnectionKind::Upgrade,
+            (Offer::Any, Protocol::H2) => ConnectionKind::Http2,
+            (Offer::Any, Protocol::H1) => ConnectionKind::Http1,
+        };
+        io.conduit().count(self.connections.opened(kind, begun.elapsed()));
+        Ok((io, protocol))
+    }
+
+    async fn connect(&self, worker: Worker, offer: Offer) -> Result<(Io, Protocol), UpstreamError> {
         let endpoint = &self.spec.endpoint;
         let within = self.connect_timeout;
         let dial = Dial { host: endpoint.host(), port: endpoint.port(), worker, within };
@@ -104,6 +120,15 @@ impl Target {
                 config.alpn_protocols = vec![b"http/1.1".to_vec()];
                 Arc::new(config)
             })),
+        }
+    }
+}
+
+impl Io {
+    fn conduit(&mut self) -> &mut Conduit {
+        match self {
+            Self::Tls { stream, .. } => stream.get_mut().0,
+            Self::Plain(conduit) => conduit,
         }
     }
 }

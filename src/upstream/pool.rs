@@ -112,6 +112,7 @@ impl Pool {
             self.0.dial_as_needed(&mut state);
             waiting
         };
+        let _waiting = self.0.target.connections.wait();
         // A dial ends by its own limit, but a pool that is full of watches may have no place for very long.
         match tokio::time::timeout(self.0.target.connect_timeout * 2, waiting).await {
             Ok(Ok(result)) => result,

@@ -6,7 +6,7 @@ use http::Request;
 use rustls::pki_types::{CertificateDer, ServerName};
 use thiserror::Error;
 
-use crate::telemetry::Tunnels;
+use crate::telemetry::{Connections, Tunnels};
 use crate::tls::Identity;
 
 use super::dial::Target;
@@ -66,6 +66,8 @@ pub struct Network {
     pub system: SystemRoots,
     /// Counts the connections that are led to their servers by something else.
     pub tunnels: Tunnels,
+    /// Counts all connections, dials and those who wait.
+    pub connections: Connections,
 }
 
 impl fmt::Debug for Network {
@@ -116,6 +118,7 @@ impl Upstream {
             server_name,
             way: Way::new(&spec, network)?,
             connect_timeout: network.connect_timeout,
+            connections: network.connections.clone(),
             spec,
         };
         let pools = (0..network.workers).map(|_| OnceLock::new()).collect();

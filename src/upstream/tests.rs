@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::telemetry::Tunnels;
+use crate::telemetry::{ConnectionKind, Connections, Tunnels};
 use crate::tls::Identity;
 
 use super::*;
@@ -123,6 +123,7 @@ pub(super) fn network() -> Network {
         resolver: Resolver::new(Handle::current()),
         system: SystemRoots::default(),
         tunnels: Tunnels::new(&Registry::new()).unwrap(),
+        connections: Connections::new(&Registry::new()).unwrap(),
     }
 }
 
@@ -246,4 +247,28 @@ async fn a_body_cut_short_never_looks_whole_to_a_server_that_answered_early() {
     let seen = server.await.unwrap();
     assert!(seen.contains("\r\ntransfer-encoding: chunked\r\n"), "{seen}");
     assert!(!seen.ends_with("0\r\n\r\n"), "{seen}");
+}
+
+#[tokio::test]
+async fn connections_dials_and_those_who_wait_are_counted_until_they_are_gone() {
+    let (network, server) = (network(), Server::start(Some(10)).await);
+    let counted = network.connections.clone();
+    let make = |url: &str| Upstream::new(spec(url, Trust::Unverified, Route::Direct), &network).unwrap();
+    let upstream = make(&server.url);
+    let mut opening = Box::pin(join_all((0..15).map(|_| get(&upstream, WORKER, "/open"))));
+    assert!(futures::poll!(&mut opening).is_pending());
+    assert_eq!(counted.now(ConnectionKind::Http2), (0, 15));
+    let streams = opening.await;
+    assert!(streams.iter().all(Result::is_ok));
+    assert_eq!((counted.now(ConnectionKind::Http2), counted.dials("connected")), ((2, 0), 2));
+    drop((streams, upstream));
+    while counted.now(ConnectionKind::Http2).0 > 0 {
+        tokio::task::yield_now().await;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nowhere = format!("https://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let upstream = make(&nowhere);
+    assert!(get(&upstream, WORKER, "/").await.is_err());
+    assert_eq!((counted.dials("connect"), counted.now(ConnectionKind::Http2)), (1, (0, 0)));
 }

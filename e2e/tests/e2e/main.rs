@@ -22,6 +22,7 @@ mod informer;
 mod isolation;
 mod kubectl;
 mod lab;
+mod metrics;
 mod operations;
 mod outage;
 mod patch;

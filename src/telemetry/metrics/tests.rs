@@ -1,22 +1,21 @@
 use std::time::Duration;
 
-use http::Method;
-use prometheus::TextEncoder;
-
 use crate::telemetry::{ErrorKind, Resource, Verb};
+use http::Method;
 
 use super::*;
 
 struct Fixture {
-    registry: Registry,
     metrics: Metrics,
 }
 
 impl Fixture {
     fn new() -> Self {
-        let registry = Registry::new();
-        let metrics = Metrics::new(&registry).unwrap();
-        Self { registry, metrics }
+        Self::with(Options::default())
+    }
+
+    fn with(options: Options) -> Self {
+        Self { metrics: Metrics::with_options(&Registry::new(), options).unwrap() }
     }
 
     fn cluster(&self, name: &str) -> Arc<ClusterSeries> {
@@ -45,7 +44,7 @@ impl Fixture {
     }
 
     fn text(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap()
+        self.metrics.text().unwrap()
     }
 
     #[track_caller]
@@ -121,9 +120,9 @@ fn a_successor_that_comes_while_the_last_one_goes_takes_everything_over() {
     fixture.record(Some(&old), "pods", "get", 200);
     // As if somebody asked between the end of the last reference and the drop: the entry is there, nobody is alive.
     let name = old.name().clone();
-    let handles = old.handles();
-    let new = Arc::new(ClusterSeries::new(name.clone(), Arc::clone(&handles), fixture.metrics.clone()));
-    let entry = Entry { series: Arc::downgrade(&new), handles };
+    let counts = Arc::clone(old.counts());
+    let new = Arc::new(ClusterSeries::new(name.clone(), Arc::clone(&counts), fixture.metrics.clone()));
+    let entry = Entry { series: Arc::downgrade(&new), counts };
     fixture.metrics.0.clusters.lock().unwrap().insert(name, entry);
     drop(old);
     fixture.has(r#"ocm_proxy_proxied_requests_by_cluster_total{cluster="one",code="200"} 1"#);
@@ -143,3 +142,84 @@ fn reloads_and_expiry_are_shown() {
         text.contains("cluster_gateway_build_info{") && text.contains("\nprocess_resident_memory_bytes ")
     );
 }
+
+#[test]
+fn ten_thousand_clusters_keep_to_the_histograms_that_there_may_be_and_nothing_is_lost() {
+    let fixture = Fixture::with(Options { per_cluster: true, cluster_histograms: 30 });
+    let clusters: Vec<_> = (0..10_000).map(|number| fixture.cluster(&format!("c{number}"))).collect();
+    for cluster in &clusters {
+        fixture.record(Some(cluster), "pods", "get", 200);
+    }
+    let text = fixture.text();
+    let count = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!(count("ocm_proxy_proxied_requests_by_cluster_total{"), 10_000);
+    // Fifteen clusters with both, and what all others share.
+    assert_eq!(count("ocm_proxy_proxied_request_duration_seconds_count{"), 16);
+    assert_eq!(count("cluster_gateway_upstream_header_duration_seconds_count{"), 16);
+    fixture.has("cluster_gateway_cluster_histograms 30");
+    fixture.has(
+        r#"ocm_proxy_proxied_request_duration_seconds_count{cluster="",code="200",resource="pods",verb="get"} 9985"#,
+    );
+    drop(clusters);
+    fixture.has("cluster_gateway_cluster_histograms 0");
+    assert!(!fixture.text().contains(r#"cluster="c"#));
+}
+
+#[test]
+fn aggregated_metrics_name_no_cluster() {
+    let registry = Registry::new();
+    let options = Options { per_cluster: false, cluster_histograms: 100 };
+    let fixture = Fixture { metrics: Metrics::with_options(&registry, options).unwrap() };
+    let gauge = |name: &str, values: [i64; 2]| {
+        let gauge =
+            register(&registry, IntGaugeVec::new(Opts::new(name, "Of clusters"), &["cluster"]).unwrap());
+        let gauge = gauge.unwrap();
+        gauge.with_label_values(&["one"]).set(values[0]);
+        gauge.with_label_values(&["two"]).set(values[1]);
+    };
+    gauge("cluster_expiry", [30, 20]);
+    gauge("cluster_failing", [1, 1]);
+    let (one, two) = (fixture.cluster("one"), fixture.cluster("two"));
+    fixture.record(Some(&one), "pods", "get", 200);
+    fixture.record(Some(&two), "pods", "get", 502);
+    let _stream = two.stream();
+    let _running = one.begin();
+    drop(one);
+    for line in [
+        r#"ocm_proxy_proxied_requests_by_cluster_total{cluster="",code="200"} 1"#,
+        r#"ocm_proxy_proxied_request_duration_seconds_count{cluster="",code="502",resource="pods",verb="get"} 1"#,
+        r#"cluster_gateway_upstream_header_duration_seconds_count{cluster=""} 2"#,
+        r#"cluster_gateway_requests_in_flight{cluster=""} 1"#,
+        r#"cluster_gateway_upgraded_streams{cluster=""} 1"#,
+        r#"cluster_expiry{cluster=""} 20"#,
+        r#"cluster_failing{cluster=""} 2"#,
+        "cluster_gateway_cluster_histograms 0",
+    ] {
+        fixture.has(line);
+    }
+    assert!(!fixture.text().contains(r#"cluster="one""#) && !fixture.text().contains(r#"cluster="two""#));
+}
+
+#[test]
+fn whatever_callers_ask_for_there_are_no_more_series_than_labels() {
+    let fixture = Fixture::new();
+    let cluster = fixture.cluster("one");
+    for number in 0..20_000_u16 {
+        let resource = RESOURCES[usize::from(number) % RESOURCES.len()];
+        fixture.record(Some(&cluster), resource, VERBS[usize::from(number) % VERBS.len()], number % 1_000);
+        fixture.record(Some(&cluster), &format!("r{number}"), &format!("V{number}"), number);
+        fixture.record(None, &format!("r{number}"), "get", number);
+    }
+    // Two resources and `other`, three verbs and `other`, 37 codes; a hundred histograms of the cluster's, of 15 lines.
+    let (lines, text) = (fixture.text().lines().count(), fixture.text().len());
+    for number in 0..20_000_u16 {
+        fixture.record(Some(&cluster), &format!("s{number}"), &format!("W{number}"), number);
+    }
+    assert_eq!(fixture.text().lines().count(), lines);
+    assert!(fixture.text().len() < text + text / 10);
+    assert!(lines < 3 * 4 * Code::COUNT * 17, "{lines}");
+    fixture.has("cluster_gateway_cluster_histograms 100");
+}
+
+const RESOURCES: [&str; 2] = ["pods", "nodes"];
+const VERBS: [&str; 3] = ["get", "create", "delete"];

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
-use crate::telemetry::OpenTunnel;
+use crate::telemetry::{OpenConnection, OpenTunnel};
 
 use super::konnectivity::Tunnel;
 
@@ -18,6 +18,8 @@ pub(in crate::upstream) struct Conduit {
     hop: Hop,
     /// None where we go ourselves.
     through: Option<Through>,
+    /// Counts it once it is of use.
+    open: Option<OpenConnection>,
 }
 
 /// What carries the bytes as far as we can see.
@@ -39,21 +41,26 @@ struct Through {
 
 impl Conduit {
     pub(super) fn direct(stream: TcpStream) -> Self {
-        Self { hop: Hop::Tcp(stream), through: None }
+        Self { hop: Hop::Tcp(stream), through: None, open: None }
     }
 
     pub(super) fn unix(stream: UnixStream) -> Self {
-        Self { hop: Hop::Unix(stream), through: None }
+        Self { hop: Hop::Unix(stream), through: None, open: None }
     }
 
     /// Through a proxy that says that it leads there, and what it said after that.
     pub(super) fn through(hop: Hop, early: Bytes, open: OpenTunnel) -> Self {
-        Self { hop, through: Some(Through { early, _open: open }) }
+        Self { hop, through: Some(Through { early, _open: open }), open: None }
     }
 
     /// Through Konnectivity, which counts its tunnels itself.
     pub(super) fn tunnel(tunnel: Tunnel) -> Self {
-        Self { hop: Hop::Tunnel(tunnel), through: None }
+        Self { hop: Hop::Tunnel(tunnel), through: None, open: None }
+    }
+
+    /// Counted as a connection to a server for as long as it lives.
+    pub(in crate::upstream) fn count(&mut self, open: OpenConnection) {
+        self.open = Some(open);
     }
 
     fn early(&mut self) -> Option<&mut Bytes> {
