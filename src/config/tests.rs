@@ -33,6 +33,16 @@ fn defaults_are_those_of_the_go_gateway() {
 }
 
 #[test]
+fn metrics_tell_clusters_apart_as_far_as_the_operator_wants() {
+    let options = |arguments: &[&str]| parse(arguments).unwrap().metrics.options();
+    let usual = options(&[]);
+    assert_eq!(usual, crate::telemetry::Options::default());
+    let all_together = options(&["--metrics-per-cluster=false", "--metrics-cluster-histograms=0"]);
+    assert!(usual.per_cluster && !all_together.per_cluster);
+    assert_eq!((usual.cluster_histograms, all_together.cluster_histograms), (2_000, 0));
+}
+
+#[test]
 fn delay_and_drain_together_end_before_a_kubelet_kills() {
     let runtime = parse(&[]).unwrap().runtime;
     assert!(runtime.shutdown_delay_duration + runtime.drain_timeout < Duration::from_secs(30));
@@ -199,6 +209,8 @@ fn errors_name_flag_value_and_cure() {
             "--group-name=x: it is no DNS name with at least one dot, like cluster.core.oam.dev; ",
         ),
         (&["--log-format=xml"], "--log-format=xml: it is not known; write one of text, json"),
+        (&["--metrics-per-cluster=some"], "--metrics-per-cluster=some: "),
+        (&["--metrics-cluster-histograms=-1"], "--metrics-cluster-histograms=-1: "),
         (&["--tls-cert-file=/a"], "--tls-cert-file is given without --tls-private-key-file; name both files"),
         (&["--proxy-host=h"], "--proxy-host is given without --proxy-ca-cert; "),
         (&["--proxy-host=h:1"], "--proxy-host=h:1: it is neither a DNS name nor an IP address; "),

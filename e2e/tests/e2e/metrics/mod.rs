@@ -5,6 +5,7 @@ mod built_in;
 mod documented;
 mod flood;
 mod many;
+mod options;
 mod rules;
 mod scraped;
 mod traffic;
