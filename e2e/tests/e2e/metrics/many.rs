@@ -66,6 +66,8 @@ async fn measure(hub: &e2e::lab::ControlPlane, flags: &[&str]) -> Duration {
     let mut times = Vec::new();
     let mut plain = Vec::new();
     let mut size = 0;
+    let cpu = || gateway.process().usage().unwrap().cpu;
+    let before = cpu();
     for _ in 0..10 {
         let (took, answer) = scrape(&scraper).await.unwrap();
         times.push(took);
@@ -73,14 +75,15 @@ async fn measure(hub: &e2e::lab::ControlPlane, flags: &[&str]) -> Duration {
         let (took, answer) = scrape(&master(&gateway)).await.unwrap();
         plain.push((took, answer));
     }
+    let each = (cpu() - before) / 20;
     times.sort_unstable();
     let text = plain[0].1.text();
     let series = text.lines().filter(|line| !line.starts_with('#')).count();
     eprintln!("{flags:?}: {series} series, {} kB, {} kB compressed", text.len() >> 10, size >> 10);
     plain.sort_unstable_by_key(|(took, _)| *took);
     eprintln!(
-        "  a scrape compressed: median {:?}, most {:?}; plain: median {:?}",
-        times[5], times[9], plain[5].0
+        "  a scrape compressed: least {:?}, median {:?}, most {:?}; plain: least {:?}, median {:?}; {each:?} of processor time",
+        times[0], times[5], times[9], plain[0].0, plain[5].0
     );
     eprintln!(
         "  memory: {} MB, {} MB when all were asked, {} MB after scrapes",
@@ -101,7 +104,8 @@ async fn measure(hub: &e2e::lab::ControlPlane, flags: &[&str]) -> Duration {
             times.len()
         );
     }
-    times[5]
+    // The machine may have other things to do: what it can do is what counts.
+    times[0].max(each)
 }
 
 /// How long requests take while somebody scrapes each second, or nobody does.
