@@ -184,9 +184,12 @@ fn usable(view: &View) -> &'static str {
     usable.map_or("Unknown", |condition| condition.status)
 }
 
-/// What somebody should look at first: what does not hold, then what will not hold for long.
+/// What somebody should look at first: what keeps requests from being answered, then what does not hold, then what will
+/// not hold for long.
 fn trouble(conditions: &[clusters::Condition]) -> Option<&clusters::Condition> {
-    let broken = conditions.iter().find(|condition| condition.status == "False");
+    let broken = conditions.iter().filter(|condition| condition.status == "False");
+    // A cluster that nobody verifies answers.
+    let broken = broken.min_by_key(|condition| condition.kind == "Verified");
     broken.or_else(|| {
         conditions.iter().find(|condition| condition.status == "True" && !condition.message.is_empty())
     })

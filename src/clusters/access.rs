@@ -5,7 +5,9 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::credentials::{Credential, ExpirySeries, Source, Unavailable, Validity};
-use crate::upstream::{Endpoint, InvalidUpstream, Network, Upstream, UpstreamSpec};
+use crate::upstream::{Endpoint, InvalidUpstream, Network, Upstream, UpstreamError, UpstreamSpec};
+
+use super::contact::{Contact, Found, rfc3339};
 
 /// How a cluster is reached as of one generation of its Secret. What a request needs of it is a [`Grant`].
 pub struct Access {
@@ -13,6 +15,9 @@ pub struct Access {
     pub verified: bool,
     endpoint: Endpoint,
     credential: Shown,
+    /// How the cluster was found by it. Another access knows nothing of that: it goes another way, or shows another
+    /// credential.
+    contact: Contact,
 }
 
 /// What one request is sent with: all of it parsed and compiled.
@@ -35,6 +40,8 @@ pub enum CredentialState {
     Endangered(String),
     /// There is none that could be used now, and why.
     Missing(String),
+    /// There is one, and the cluster refused it when it was last asked.
+    Refused(String),
     /// There is none because nobody wanted one yet.
     NotAskedFor,
 }
@@ -59,12 +66,13 @@ impl Access {
     ) -> Self {
         let endpoint = grant.upstream.endpoint().clone();
         let grant = Arc::new(grant);
-        Self { verified, endpoint, credential: Shown::Fixed { grant, validity, _expiry: expiry } }
+        let credential = Shown::Fixed { grant, validity, _expiry: expiry };
+        Self { verified, endpoint, credential, contact: Contact::default() }
     }
 
     /// With a credential that comes from somewhere else, and changes.
     pub(super) fn renewed_by(source: Source<Grant>, endpoint: Endpoint, verified: bool) -> Self {
-        Self { verified, endpoint, credential: Shown::Renewed(source) }
+        Self { verified, endpoint, credential: Shown::Renewed(source), contact: Contact::default() }
     }
 
     /// Where the cluster is.
@@ -90,8 +98,41 @@ impl Access {
         }
     }
 
+    /// The cluster answers, and not that it refuses the credential.
+    pub fn answered(&self) {
+        self.contact.answered(SystemTime::now);
+    }
+
+    /// The cluster could not be asked.
+    pub fn failed(&self, error: &UpstreamError) {
+        self.contact.failed(error, SystemTime::now());
+    }
+
+    /// The cluster answered 401 to what it was shown, and there was nothing else to show.
+    pub fn refused(&self) {
+        self.contact.refused("it answered 401", SystemTime::now());
+    }
+
+    /// How the cluster was found by those who went there.
+    pub(super) fn found(&self) -> Found {
+        self.contact.found()
+    }
+
     /// How the credential stands at this time.
     pub fn credential_state(&self, now: SystemTime) -> CredentialState {
+        match (self.supplied(now), self.contact.found()) {
+            (CredentialState::Ready | CredentialState::Endangered(_), Found::Refused { since, why }) => {
+                CredentialState::Refused(format!(
+                    "refused by the cluster since {}: {why}; renew the credential in its Secret, or whatever gives it",
+                    rfc3339(since)
+                ))
+            }
+            (state, _) => state,
+        }
+    }
+
+    /// How it stands with us, whatever the cluster thinks of it.
+    fn supplied(&self, now: SystemTime) -> CredentialState {
         let ready = |validity: Option<Validity>| match validity.and_then(|validity| validity.ends_soon(now)) {
             Some(soon) => CredentialState::Endangered(soon),
             None => CredentialState::Ready,

@@ -2,12 +2,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::contact::{Found, rfc3339};
 use super::{Access, CredentialState, EndpointType};
 
 /// One aspect of a cluster's state, as `metav1.Condition` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// `Usable`, `Verified` or `CredentialReady`.
+    /// `Usable`, `Verified`, `CredentialReady` or `Reachable`.
     pub kind: &'static str,
     /// `True`, `False` or `Unknown`.
     pub status: &'static str,
@@ -37,9 +38,11 @@ pub(super) fn conditions(state: &State<'_>, before: &[Condition], now: SystemTim
     if let Ok(access) = state.access {
         found.push(verified(access.verified, state));
         found.push(credential(access.credential_state(now)));
+        found.extend(reachable(access.found()));
     }
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    for condition in &mut found {
+    // What was found out on the way has its own time.
+    for condition in found.iter_mut().filter(|condition| condition.since == 0) {
         let same = before.iter().find(|old| (old.kind, old.status) == (condition.kind, condition.status));
         condition.since = same.map_or(seconds, |old| old.since);
     }
@@ -88,10 +91,26 @@ fn credential(state: CredentialState) -> Condition {
         CredentialState::Ready => condition(KIND, "True", "CredentialAvailable", ""),
         CredentialState::Endangered(why) => condition(KIND, "True", "CredentialEndangered", why),
         CredentialState::Missing(why) => condition(KIND, "False", "CredentialUnavailable", why),
+        CredentialState::Refused(why) => condition(KIND, "False", "CredentialRefused", why),
         CredentialState::NotAskedFor => {
             condition(KIND, "Unknown", "CredentialNotAskedFor", "it is got when a request needs it")
         }
     }
+}
+
+/// Of this replica's own, too, and only once a request did not get there: nobody goes there to find out, and to say of
+/// each cluster when it was first asked would be news to nobody and an event to everybody who watches.
+fn reachable(found: Found) -> Option<Condition> {
+    const KIND: &str = "Reachable";
+    let (condition, since) = match found {
+        Found::Nothing | Found::Refused { .. } => return None,
+        Found::Unreachable { since, reason, why } => {
+            let message = format!("unreachable since {}: {why}", rfc3339(since));
+            (condition(KIND, "False", reason, message), since)
+        }
+        Found::Answering { since } => (condition(KIND, "True", "ClusterAnswers", ""), since),
+    };
+    Some(Condition { since, ..condition })
 }
 
 fn condition(

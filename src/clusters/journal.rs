@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::{Access, Cluster};
+use super::{Access, Cluster, Condition};
 
 /// Names in one line: enough to find the clusters, not enough to flood.
 const EXAMPLES: usize = 10;
@@ -13,7 +13,10 @@ const EXAMPLES: usize = 10;
 pub(super) fn changed(before: Option<&Cluster>, after: &Cluster) {
     match before {
         None => added(after),
-        Some(before) => updated(before, after),
+        Some(before) => {
+            updated(before, after);
+            found(before, after);
+        }
     }
     if unverified(after) && !before.is_some_and(unverified) {
         warn!(cluster = %after.name, "cluster is not verified");
@@ -69,6 +72,28 @@ fn updated(before: &Cluster, after: &Cluster) {
     } else if !same(&before.access, &after.access) {
         info!(cluster = %after.name, endpoint = after.spec.address, "cluster changed");
     }
+}
+
+/// What requests have found out.
+fn found(before: &Cluster, after: &Cluster) {
+    let [old, new] = [before, after].map(|cluster| named(cluster, "Reachable"));
+    match new.filter(|new| old.is_none_or(|old| old.status != new.status)) {
+        Some(new) if new.status == "False" => {
+            warn!(cluster = %after.name, reason = %new.message, "cluster cannot be reached");
+        }
+        Some(_) => info!(cluster = %after.name, "cluster can be reached again"),
+        None => {}
+    }
+    let [old, new] = [before, after].map(|cluster| {
+        named(cluster, "CredentialReady").filter(|condition| condition.reason == "CredentialRefused")
+    });
+    if let (None, Some(new)) = (old, new) {
+        warn!(cluster = %after.name, reason = %new.message, "cluster refuses the credential");
+    }
+}
+
+fn named<'a>(cluster: &'a Cluster, kind: &str) -> Option<&'a Condition> {
+    cluster.conditions.iter().find(|condition| condition.kind == kind)
 }
 
 fn problem(cluster: &Cluster) {

@@ -1,11 +1,13 @@
 use std::io;
 use std::sync::{Arc, Mutex, Once};
+use std::time::SystemTime;
 
 use k8s_openapi::api::core::v1::Secret;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::clusters::fixtures::*;
 use crate::clusters::{Change, Metrics, Tables, Writer};
+use crate::upstream::UpstreamError;
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -42,6 +44,7 @@ fn say_everything() {
         let apply = |secret: Secret| Change::Apply(Box::new(secret));
         let (good, broken) = (token_secret("a"), without(token_secret("a"), "token"));
         list(&mut writer, &[without(token_secret("b"), "ca.crt"), broken.clone()]);
+        find(&mut |step| step());
         for change in [
             apply(good.clone()),
             apply(set(good.clone(), "token", "x")),
@@ -110,6 +113,45 @@ fn each_change_of_state_is_one_line_and_no_change_is_none() {
             assert!(line.starts_with(expected), "step {number}: {line}");
         }
     }
+}
+
+/// Lets requests find out about cluster `f` what there is to find out, and gives it to `look` step by step.
+fn find(look: &mut dyn FnMut(&mut dyn FnMut())) {
+    let tables = Tables::default();
+    let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+    let mut writer = Writer::new(tables.clone(), options(), metrics);
+    list(&mut writer, &[token_secret("f")]);
+    let access = tables.load().iter().next().unwrap().access.clone().unwrap();
+    let away = UpstreamError::NoAddress { host: "f.example".to_owned() };
+    let steps: [&dyn Fn(); 5] = [
+        &|| access.failed(&away),
+        &|| access.failed(&away),
+        &|| access.answered(),
+        &|| access.refused(),
+        &|| access.answered(),
+    ];
+    for step in steps {
+        step();
+        look(&mut || writer.as_of(SystemTime::now()));
+    }
+}
+
+#[test]
+fn what_requests_find_out_is_a_line_when_it_begins_and_when_it_ends() {
+    let mut lines = Vec::new();
+    find(&mut |step| lines.push(logged(step)));
+    let [away, still, back, refused, taken] = <[Vec<String>; 5]>::try_from(lines).unwrap();
+    assert!(
+        away[0].starts_with("WARN cluster cannot be reached cluster=f reason=unreachable since 20"),
+        "{away:?}"
+    );
+    assert!(away[0].ends_with(": f.example has no address"), "{away:?}");
+    assert_eq!(back, ["INFO cluster can be reached again cluster=f"]);
+    assert!(
+        refused[0].starts_with("WARN cluster refuses the credential cluster=f reason=refused by"),
+        "{refused:?}"
+    );
+    assert_eq!((away.len(), still.len(), refused.len(), taken.len()), (1, 0, 1, 0));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod changes;
 mod cluster;
 mod compile;
 mod condition;
+mod contact;
 mod exposed;
 mod fingerprint;
 mod health_writer;

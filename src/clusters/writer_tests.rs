@@ -150,6 +150,34 @@ fn metrics_follow_the_clusters_and_forget_those_that_are_gone() {
 }
 
 #[test]
+fn what_requests_find_out_is_told_and_forgotten_with_the_access_by_which_they_went() {
+    let mut bench = bench();
+    bench.list(&[token_secret("a"), token_secret("b")]);
+    let reachable = |bench: &Bench| {
+        let cluster =
+            bench.tables.load().iter().find(|cluster| cluster.name.as_str() == "a").cloned().unwrap();
+        let found = cluster.conditions.iter().find(|condition| condition.kind == "Reachable");
+        found.map(|condition| (condition.status, condition.message.to_string()))
+    };
+    let access = bench.writer.index["a"].cluster.access.clone().unwrap();
+    let others = Arc::clone(&bench.writer.index["b"].cluster);
+    access.failed(&crate::upstream::UpstreamError::NoAddress { host: "x".to_owned() });
+    assert_eq!(reachable(&bench), None, "it is told when the writer looks next");
+    bench.writer.as_of(SystemTime::now());
+    let (status, message) = reachable(&bench).unwrap();
+    assert!(status == "False" && message.ends_with(": x has no address"), "{message}");
+    assert!(Arc::ptr_eq(&others, &bench.writer.index["b"].cluster), "it says nothing of others");
+    // Nothing about how it is reached is other than before.
+    bench.apply(&[apply(annotate(token_secret("a"), "x", "y"))]);
+    assert_eq!(reachable(&bench), Some((status, message)));
+    access.answered();
+    bench.writer.as_of(SystemTime::now());
+    assert_eq!(reachable(&bench), Some(("True", String::new())));
+    bench.apply(&[apply(set(token_secret("a"), "token", "another"))]);
+    assert_eq!(reachable(&bench), None);
+}
+
+#[test]
 fn many_secrets_are_compiled_in_parallel_and_none_is_lost_or_mixed_up() {
     let mut bench = bench();
     let secrets: Vec<_> = (0..301)

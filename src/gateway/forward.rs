@@ -208,6 +208,7 @@ async fn exchange(
     if plan.is_refused_by(head.status) {
         return (Outcome::CredentialRefused, answered);
     }
+    plan.access.answered();
     headers::clean_response(&mut head.headers);
     let status = head.status;
     traffic.header = Some(begun.elapsed());

@@ -15,6 +15,8 @@ pub(super) fn settle(
     progress: &mut Progress,
 ) -> Option<Answer> {
     progress.traffic(traffic);
+    // A request is only sent where there is one.
+    let access = cluster.access.as_ref().ok();
     match outcome {
         Outcome::Done(code) => {
             progress.code(code);
@@ -36,10 +38,12 @@ pub(super) fn settle(
         }
         Outcome::CredentialRefused => {
             progress.credential_refused();
+            access.inspect(|access| access.refused());
             Some(Answer::from(&failure::credential_refused(&cluster.name)))
         }
         Outcome::Failed(error) => {
             progress.failed(&error);
+            access.inspect(|access| access.failed(&error));
             Some(Answer::from(&failure::unreachable(&cluster.name, &error)))
         }
     }

@@ -32,6 +32,7 @@ mod resources;
 mod rotation;
 mod secrecy;
 mod silence;
+mod status;
 mod streams;
 mod through;
 mod upgrades;

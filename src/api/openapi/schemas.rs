@@ -109,7 +109,7 @@ fn gateway() -> Value {
         json!({
             "healthy": boolean("Whether the cluster was healthy when it was last looked at, as the subresource health was told."),
             "healthyReason": string("Why it is not."),
-            "conditions": {"type": "array", "description": "Whether the cluster can be used, is verified, and has a credential; why not where it is not so.", "items": condition},
+            "conditions": {"type": "array", "description": "Whether the cluster can be used, is verified, has a credential, and can be reached; why not where it is not so.", "items": condition},
         }),
     );
     json!({

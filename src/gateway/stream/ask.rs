@@ -90,10 +90,12 @@ pub(in crate::gateway) async fn ask(
     traffic.header = Some(begun.elapsed());
     let outcome = match answer {
         Ok(Upgrade::Switched(head, upgraded)) => {
+            plan.access.answered();
             return Asked::Switched(Switched { head, upgraded, place, traffic });
         }
         Ok(Upgrade::Refused(head, _, _)) if plan.is_refused_by(head.status) => Outcome::CredentialRefused,
         Ok(Upgrade::Refused(head, end, receiver)) => {
+            plan.access.answered();
             pass_on(head, end, receiver, &mut body, reply, drain, &mut traffic).await
         }
         Err(error) => Outcome::Failed(error),
