@@ -1,13 +1,14 @@
 // Command api reads the gateway's own resources by way of a hub, as controllers do, while it changes the Secrets that
 // they are made of and somebody else restarts the gateway, and says whether every change arrived.
 //
-// Three readers run side by side, on ClusterGateways and on VirtualClusters:
+// These readers run side by side, on ClusterGateways and on VirtualClusters:
 //   - a watch that is taken up again where it ended, and trusts nobody: between two lists it has to see every change
 //     exactly once and in order;
 //   - a dynamic informer of client-go;
+//   - informers of the typed client, which stream their lists or list;
 //   - a cache of controller-runtime, of small types of its own.
 //
-// The stores of the last two have to end equal to a list. No state of an object may come twice, no version may go
+// All stores have to end equal to a list. No state of an object may come twice, no version may go
 // back, and each deletion comes once.
 //
 // It prints one JSON report and ends with 0; with 1 when it could not do its work. What went wrong on the way is in
@@ -26,6 +27,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"cluster-gateway/e2e/clients/api/v1alpha1"
 )
 
 type options struct {
@@ -48,7 +51,7 @@ type report struct {
 	Problems []string `json:"problems"`
 }
 
-// reader is one of the three.
+// reader is one of them.
 type reader interface {
 	// holds says whether the last change of every object has arrived.
 	holds(written []change) bool
@@ -91,6 +94,10 @@ func run(o options) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
+	generated, err := v1alpha1.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
 	secrets, err := kubernetes.NewForConfig(direct)
 	if err != nil {
 		return nil, err
@@ -109,7 +116,11 @@ func run(o options) (*report, error) {
 		if err != nil {
 			return nil, err
 		}
-		readers = append(readers, stream, informer, cache)
+		typed, err := startTyped(ctx, generated, resource.Resource)
+		if err != nil {
+			return nil, err
+		}
+		readers = append(append(readers, stream, informer, cache), typed...)
 	}
 	// Whoever restarts gateways may begin.
 	fmt.Fprintln(os.Stderr, "api: synced")

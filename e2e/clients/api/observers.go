@@ -24,13 +24,13 @@ import (
 type observer struct {
 	what     string
 	resource string
-	direct   dynamic.ResourceInterface
-	store    func(ctx context.Context) (map[string]*unstructured.Unstructured, error)
-	mutex    sync.Mutex
-	states   map[state]int
-	deleted  map[types.UID]int
-	last     map[types.UID]uint64
-	found    []string
+	// compare says where its store differs from a list.
+	compare func(ctx context.Context) []string
+	mutex   sync.Mutex
+	states  map[state]int
+	deleted map[types.UID]int
+	last    map[types.UID]uint64
+	found   []string
 }
 
 type state struct {
@@ -38,11 +38,10 @@ type state struct {
 	version uint64
 }
 
-func newObserver(what string, through dynamic.Interface, resource schema.GroupVersionResource) *observer {
+func newObserver(what, resource string) *observer {
 	return &observer{
 		what:     what,
-		resource: resource.Resource,
-		direct:   through.Resource(resource),
+		resource: resource,
 		states:   map[state]int{},
 		deleted:  map[types.UID]int{},
 		last:     map[types.UID]uint64{},
@@ -50,18 +49,18 @@ func newObserver(what string, through dynamic.Interface, resource schema.GroupVe
 }
 
 func startInformer(ctx context.Context, through dynamic.Interface, resource schema.GroupVersionResource) (*observer, error) {
-	o := newObserver("informer", through, resource)
+	o := newObserver("informer", resource.Resource)
 	informer := dynamicinformer.NewDynamicSharedInformerFactory(through, 0).ForResource(resource).Informer()
 	if _, err := informer.AddEventHandler(o.handler()); err != nil {
 		return nil, err
 	}
-	o.store = func(context.Context) (map[string]*unstructured.Unstructured, error) {
+	o.compare = func(ctx context.Context) []string {
 		store := map[string]*unstructured.Unstructured{}
 		for _, object := range informer.GetStore().List() {
 			object := object.(*unstructured.Unstructured)
 			store[object.GetName()] = object
 		}
-		return store, nil
+		return compareWithList(ctx, through.Resource(resource), "informer of "+resource.Resource, store)
 	}
 	go informer.Run(ctx.Done())
 	if !clientgo.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
@@ -71,7 +70,7 @@ func startInformer(ctx context.Context, through dynamic.Interface, resource sche
 }
 
 func startCache(ctx context.Context, config *rest.Config, through dynamic.Interface, resource schema.GroupVersionResource) (*observer, error) {
-	o := newObserver("cache", through, resource)
+	o := newObserver("cache", resource.Resource)
 	scheme := runtime.NewScheme()
 	version := schema.GroupVersion{Group: group, Version: "v1alpha1"}
 	scheme.AddKnownTypes(version, &ClusterGateway{}, &ClusterGatewayList{}, &VirtualCluster{}, &VirtualClusterList{})
@@ -95,15 +94,19 @@ func startCache(ctx context.Context, config *rest.Config, through dynamic.Interf
 	if !all.WaitForCacheSync(ctx) {
 		return nil, errors.New("the cache did not sync")
 	}
-	o.store = func(ctx context.Context) (map[string]*unstructured.Unstructured, error) {
+	o.compare = func(ctx context.Context) []string {
 		var list client.ObjectList = &ClusterGatewayList{}
 		if resource.Resource == "virtualclusters" {
 			list = &VirtualClusterList{}
 		}
 		if err := all.List(ctx, list); err != nil {
-			return nil, err
+			return []string{err.Error()}
 		}
-		return unstructuredItems(list)
+		store, err := unstructuredItems(list)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		return compareWithList(ctx, through.Resource(resource), "cache of "+resource.Resource, store)
 	}
 	return o, nil
 }
@@ -189,11 +192,7 @@ func (o *observer) problems(ctx context.Context, written []change, result *repor
 			problems = append(problems, fmt.Sprintf("%s of %s: %+v was never written", o.what, o.resource, seen))
 		}
 	}
-	store, err := o.store(ctx)
-	if err != nil {
-		return append(problems, err.Error())
-	}
-	return append(problems, compareWithList(ctx, o.direct, o.what+" of "+o.resource, store)...)
+	return append(problems, o.compare(ctx)...)
 }
 
 // compareWithList says where a store differs from what is listed.

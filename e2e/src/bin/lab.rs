@@ -47,6 +47,7 @@ fn print_binaries() -> Result<()> {
         (KWOK, "kwok"),
         (INFORMER, "informer"),
         (API, "api"),
+        (API, "typed"),
         (OLD_KUBECTL, "kubectl-1.31"),
         (KONNECTIVITY, "proxy-server"),
         (KONNECTIVITY, "proxy-agent"),

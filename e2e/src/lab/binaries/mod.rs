@@ -122,9 +122,14 @@ pub const STREAMS: Module = Module {
     takes: "a minute",
 };
 
-/// Readers of the gateway's own resources, as controllers are made of, and a writer of Secrets.
-pub const API: Module =
-    Module { name: "api", folder: "clients/api", programs: &[("api", ".")], ldflags: "", takes: "a minute" };
+/// Readers of the gateway's own resources, as controllers are made of, and a writer of Secrets; and a typed client.
+pub const API: Module = Module {
+    name: "api",
+    folder: "clients/api",
+    programs: &[("api", "."), ("typed", "./typed")],
+    ldflags: "",
+    takes: "a minute",
+};
 
 /// Where a program of a module is, built when it is not there yet.
 pub fn program(module: &Module, name: &str) -> Result<PathBuf> {

@@ -5,6 +5,7 @@ mod kube_rs;
 mod kubectl;
 mod many;
 mod python;
+mod typed;
 mod wire;
 
 use anyhow::Result;
