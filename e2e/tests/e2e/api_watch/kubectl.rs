@@ -54,7 +54,7 @@ async fn kubectl_shows_changes_as_they_come() {
 }
 
 /// Waits for a row about a cluster.
-async fn line(process: &Process, kind: &str, name: &str) -> Result<()> {
+pub(super) async fn line(process: &Process, kind: &str, name: &str) -> Result<()> {
     until(&format!("{kind} {name}"), Duration::from_secs(30), || async {
         let logs = process.logs();
         let told = logs.lines().any(|line| {

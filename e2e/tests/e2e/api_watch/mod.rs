@@ -6,6 +6,7 @@ mod kubectl;
 mod many;
 mod python;
 mod typed;
+mod versions;
 mod wire;
 
 use anyhow::Result;
