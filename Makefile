@@ -52,7 +52,7 @@ setup-lint:
 setup-test:
 	@e2e/setup.sh test
 
-setup-bench: setup
-	@bench/setup.sh
+setup-bench:
+	@e2e/setup.sh bench
 	cargo build --locked --release --workspace --bins
 	@'$(TARGET)/release/lab' binaries

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What a build needs besides Rust and Go: a C compiler and cmake, for libraries of the gateway written in C.
-# `lint`: rustfmt and clippy as well; `test`: what tests run besides the lab's own servers.
+# `lint`: rustfmt and clippy as well; `test`: what tests run besides the lab's own servers; `bench`: what the benchmark
+# suite compares with.
 # They are installed when we may (root, apt), otherwise named in one message. Nothing is done when all is there.
 set -eu
 
@@ -23,6 +24,13 @@ command -v make >/dev/null 2>&1 || packages="$packages make"
 if [ "${1:-}" = test ]; then
     # With promtool.
     command -v prometheus >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1 || packages="$packages prometheus"
+    python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || packages="$packages python3 python3-venv"
+fi
+if [ "${1:-}" = bench ]; then
+    # Where Debian puts servers, which is in root's path only.
+    PATH=$PATH:/usr/sbin
+    command -v nginx >/dev/null 2>&1 || packages="$packages nginx"
+    command -v haproxy >/dev/null 2>&1 || packages="$packages haproxy"
 fi
 if [ -n "$packages" ]; then
     install="apt-get update && apt-get install -y --no-install-recommends$packages"

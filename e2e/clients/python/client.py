@@ -27,10 +27,12 @@ except client.ApiException as error:
 
 version = api.list_cluster_custom_object(group, "v1alpha1", "clustergateways")["metadata"]["resourceVersion"]
 print("ready", flush=True)
-events = watch.Watch().stream(
-    api.list_cluster_custom_object, group, "v1alpha1", "clustergateways", resource_version=version, timeout_seconds=60
-)
-for event in events:
-    print(f"event {event['type']} {event['object']['metadata']['name']}", flush=True)
-    if event["type"] == "DELETED" and event["object"]["metadata"]["name"] == name:
-        break
+# One after the other, from the same version: the second one tells what was told before.
+for plural in ("clustergateways", "virtualclusters"):
+    events = watch.Watch().stream(
+        api.list_cluster_custom_object, group, "v1alpha1", plural, resource_version=version, timeout_seconds=60
+    )
+    for event in events:
+        print(f"event {plural} {event['type']} {event['object']['metadata']['name']}", flush=True)
+        if event["type"] == "DELETED" and event["object"]["metadata"]["name"] == name:
+            break
