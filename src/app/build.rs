@@ -17,6 +17,7 @@ use crate::config::{Authentication, Config};
 use crate::credentials::{self, Sources};
 use crate::exchange::{self, Exchanger, GlobalRules, GlobalRulesSource};
 use crate::gateway::{Gateway, Options, Parts, StreamOptions};
+use crate::listener;
 use crate::telemetry;
 use crate::tls::ServingCertificate;
 use crate::upstream::{Network, Resolver, SystemRoots, Worker};
@@ -30,6 +31,7 @@ pub(super) struct Built {
     pub(super) gateways: Vec<Arc<Gateway>>,
     pub(super) operations: Operations,
     pub(super) readiness: Readiness,
+    pub(super) connections: listener::Metrics,
     /// Own processes: to be ended before we end.
     pub(super) credentials: Sources,
     /// End when dropped; one that returns says why we cannot go on.
@@ -90,6 +92,7 @@ pub(super) async fn build(
     let api = Api::new(config.clusters.group_name.clone(), shows_local, api::Metrics::register(&registry)?);
     let api = Arc::new(api);
     let operations = Operations::new(readiness.clone(), metrics.clone(), Handle::current());
+    let connections = listener::Metrics::register(&registry)?;
     let options = Options {
         group: config.clusters.group_name.as_str().into(),
         request_timeout: config.runtime.request_timeout,
@@ -117,7 +120,7 @@ pub(super) async fn build(
             }))
         })
         .collect();
-    Ok(Built { gateways, operations, readiness, credentials, tasks })
+    Ok(Built { gateways, operations, readiness, connections, credentials, tasks })
 }
 
 async fn authenticator(

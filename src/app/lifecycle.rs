@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use crate::admin;
 use crate::authn::HubConfigError;
 use crate::config::{self, Config};
-use crate::listener::{Acceptor, Endings, Workers};
+use crate::listener::{self, Acceptor, Endings, Workers};
 use crate::tls::{self, ServingCertificate};
 
 use super::Error;
@@ -44,13 +44,17 @@ pub(super) async fn run(config: Config) -> Result<(), Error> {
              reads the tokens and private keys of all clusters and can go there past this gateway's authorization"
         );
     }
-    let Built { gateways, operations, readiness, credentials, mut tasks } = built;
+    let Built { gateways, operations, readiness, connections, credentials, mut tasks } = built;
 
     let mut options = config.serving.tls()?;
     options.http2 = !config.serving.disable_http2_serving;
     let tls = Arc::new(tls::server_config(certificate, &options)?);
     let endings = Endings::default();
-    let (workers, threads) = Workers::start(gateways, &tls, &endings)?;
+    let listening = listener::Options {
+        max_streams: config.serving.max_streams(),
+        max_connection_age: config.serving.max_connection_age(),
+    };
+    let (workers, threads) = Workers::start(gateways, &tls, &listening, &connections, &endings)?;
     if let Ok(address) = acceptor.address() {
         tracing::info!(%address, "serving");
     }

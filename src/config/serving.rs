@@ -1,5 +1,6 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use rustls::SupportedCipherSuite;
@@ -37,6 +38,12 @@ pub struct Serving {
     /// HTTP/2 streams that a client may have open on one connection; 0 means the default of 1000
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     http2_max_streams_per_connection: u32,
+    /// Age at which a caller is told to open another connection, give or take a tenth, so that callers come to be
+    /// spread over all replicas and cores; what is under way, watches too, goes on to its end; 0 means never
+    // New replicas get their part of a hub's requests within that time; a handshake per hub in ten minutes is nothing,
+    // and of the connections before only those stay that still have watches, which kube's clients end sooner.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = values::age)]
+    max_connection_age: Duration,
     /// Speak HTTP/1.1 only
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = values::boolean)]
     pub disable_http2_serving: bool,
@@ -88,6 +95,11 @@ impl Serving {
             0 => DEFAULT_STREAMS,
             streams => streams,
         }
+    }
+
+    /// After which callers are told to open another connection; none: never.
+    pub fn max_connection_age(&self) -> Option<Duration> {
+        Some(self.max_connection_age).filter(|age| !age.is_zero())
     }
 
     /// How TLS is spoken. Cipher suites that this program never offers are left out; none left is an error.

@@ -27,6 +27,7 @@ fn defaults_are_those_of_the_go_gateway() {
     assert_eq!(config.authorization.authorization_always_allow_paths, ["/healthz", "/readyz", "/livez"]);
     assert_eq!(config.gates, Gates::default());
     assert_eq!(config.serving.max_streams(), 1000);
+    assert_eq!(config.serving.max_connection_age(), Some(Duration::from_secs(600)));
     assert!(config.warnings.is_empty());
     let addresses = config.serving.listen_addresses();
     assert_eq!(addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), ["[::]:443", "0.0.0.0:443"]);
@@ -126,6 +127,7 @@ fn every_flag_that_deployments_use_is_taken() {
         "--authentication-skip-lookup",
         "--authentication-tolerate-lookup-failure=1",
         "--http2-max-streams-per-connection=250",
+        "--max-connection-age=0",
         "--tls-min-version=VersionTLS13",
         "--shutdown-delay-duration=1m30s",
         "--authorization-webhook-cache-authorized-ttl=1s",
@@ -138,6 +140,7 @@ fn every_flag_that_deployments_use_is_taken() {
     assert!(config.authorization.authorize_proxy_subpath && config.authentication.authentication_skip_lookup);
     assert_eq!(config.runtime.shutdown_delay_duration, Duration::from_secs(90));
     assert_eq!(config.serving.tls_min_version, TlsVersion::Tls13);
+    assert_eq!((config.serving.max_streams(), config.serving.max_connection_age()), (250, None));
     assert!(config.logging.options().access_log);
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
 }
@@ -203,6 +206,10 @@ fn errors_name_flag_value_and_cure() {
     for (arguments, expected) in [
         (&["--secure-port=70000"][..], "--secure-port=70000: "),
         (&["--bind-address=host"], "--bind-address=host: it is no IP address; "),
+        (
+            &["--max-connection-age=10ms"],
+            "--max-connection-age=10ms: less than 1s would be a connection for each request",
+        ),
         (&["--connect-timeout=5"], "--connect-timeout=5: it is no duration like 30s, 1m30s or 250ms; "),
         (
             &["--group-name=x"],

@@ -149,7 +149,7 @@ const UNUSED: &[(&str, &[(&str, Takes)])] = &[
         ],
     ),
     (
-        "connections are closed gracefully when this program drains, and not by chance",
+        "callers are told to open another connection by its age and not by chance: see --max-connection-age",
         &[("goaway-chance", Value)],
     ),
     (

@@ -53,6 +53,14 @@ pub(super) fn deadline(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// As [`duration`], but what is not for ever is long enough for more than one request.
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        age if age.is_zero() || age >= Duration::from_secs(1) => Ok(age),
+        _ => Err("less than 1s would be a connection for each request; 0 means never".to_owned()),
+    }
+}
+
 /// A file's name. An empty one means none, as in Go: `Config::from_matches` makes `None` of it.
 pub(super) fn file(text: &str) -> Result<PathBuf, Infallible> {
     Ok(PathBuf::from(text))
@@ -82,6 +90,8 @@ mod tests {
             assert!(duration(text).is_err(), "{text:?}");
         }
         assert!(deadline("0s").is_err());
+        assert_eq!((age("0"), age("1s")), (Ok(Duration::ZERO), Ok(Duration::from_secs(1))));
+        assert!(age("999ms").unwrap_err().contains("0 means never"));
     }
 
     #[test]

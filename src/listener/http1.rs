@@ -5,9 +5,11 @@ use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::server::HttpSession;
 use tokio::time::timeout;
 
-use crate::gateway::{Caller, Gateway};
+use crate::gateway::Caller;
 
+use super::age::Age;
 use super::coalesce::Coalesced;
+use super::worker::Desk;
 
 /// For a request's whole header, and how long a connection may be idle between two: client-go's transport keeps
 /// idle connections for 90 s, so that we would be the one to close; both sides cope.
@@ -15,8 +17,10 @@ const HEADER: Duration = Duration::from_secs(75);
 /// For reading what is left of a body that nobody wanted, so that the connection can be used again.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves an HTTP/1 connection, request after request.
-pub(super) async fn serve(stream: Coalesced, caller: Arc<Caller>, gateway: Arc<Gateway>) {
+/// Serves an HTTP/1 connection, request after request. Of age, it ends with the next answer, which says so: closing
+/// it in between could cross with a request that nobody may send again.
+pub(super) async fn serve(stream: Coalesced, caller: Arc<Caller>, desk: &Desk, age: Age) {
+    let gateway = &desk.gateway;
     let mut next: Option<(Stream, Option<bytes::BytesMut>)> = Some((Box::new(stream), None));
     while let Some((stream, prefix)) = next.take() {
         let mut session = HttpSession::new(stream);
@@ -41,9 +45,13 @@ pub(super) async fn serve(stream: Coalesced, caller: Arc<Caller>, gateway: Arc<G
                 return gateway.refuse_h1(session).await;
             }
         }
-        if caller.drain.is_cancelled() {
+        let aged = age.is_over();
+        if aged || caller.drain.is_cancelled() {
             session.set_server_keepalive(None);
         }
-        next = Arc::clone(&gateway).serve_h1(session, Arc::clone(&caller)).await;
+        if aged {
+            desk.metrics.aged();
+        }
+        next = Arc::clone(gateway).serve_h1(session, Arc::clone(&caller)).await;
     }
 }

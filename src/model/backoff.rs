@@ -29,6 +29,11 @@ impl Backoff {
     }
 }
 
+/// From nine tenths to eleven tenths, so that what begins together does not come together for ever.
+pub fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(0.9 + 0.2 * chance())
+}
+
 /// From 0 to 1, exclusive. Spreads what would else come at once; keeps no secret.
 pub fn chance() -> f64 {
     // Every RandomState has other keys: a random number without a generator to carry around.
@@ -38,6 +43,14 @@ pub fn chance() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_jittered_is_a_tenth_off_at_most_and_not_always_the_same() {
+        let waits: Vec<Duration> = (0..100).map(|_| jittered(Duration::from_secs(10))).collect();
+        let within = Duration::from_secs(9)..=Duration::from_secs(11);
+        assert!(waits.iter().all(|wait| within.contains(wait)), "{waits:?}");
+        assert!(waits.iter().any(|wait| *wait != waits[0]), "{waits:?}");
+    }
 
     #[test]
     fn waits_grow_to_the_limit_and_start_anew_when_it_works() {

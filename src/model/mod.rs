@@ -13,7 +13,7 @@ mod status;
 mod user;
 
 pub use answer::{AUDIT_ID, Answer, answer, local_headers};
-pub use backoff::{Backoff, chance};
+pub use backoff::{Backoff, chance, jittered};
 pub use cluster_name::{ClusterName, InvalidClusterName};
 pub use group_name::{GroupName, InvalidGroupName};
 pub use query::Query;

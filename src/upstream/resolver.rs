@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,6 +12,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
+
+use crate::model::jittered;
 
 /// As most cluster DNS records live: an endpoint that moves is found within about this time.
 const REFRESH: Duration = Duration::from_secs(30);
@@ -222,12 +223,6 @@ impl State {
         self.answer.store(Arc::new(answer));
         self.answered.send_if_modified(|answered| !std::mem::replace(answered, true));
     }
-}
-
-/// From nine tenths to eleven tenths, so that names asked for at once are not asked for at once for ever.
-fn jittered(duration: Duration) -> Duration {
-    let random = RandomState::new().hash_one(()) % 1024;
-    duration.mul_f64(0.9 + 0.2 * random as f64 / 1024.0)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A real process: its log in a file, its end known, and never outliving us ([`super::leash`]).
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process, kill_process_group};
 
 use super::leash::leash;
-use super::usage::Usage;
+use super::usage::{self, Usage};
 use super::wait::until;
 
 /// How a process is started, and started again.
@@ -196,6 +197,12 @@ impl Process {
     pub fn usage(&self) -> Result<Usage> {
         let pid = self.pid().with_context(|| format!("{} does not run", self.program().name))?;
         Usage::of(pid)
+    }
+
+    /// Processor time of each of its threads whose name starts so, by its name.
+    pub fn threads(&self, prefix: &str) -> Result<BTreeMap<String, Duration>> {
+        let pid = self.pid().with_context(|| format!("{} does not run", self.program().name))?;
+        usage::threads(pid, prefix)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

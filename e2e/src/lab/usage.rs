@@ -1,5 +1,6 @@
 //! What a process uses, read from /proc (Linux).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +38,20 @@ impl Usage {
             threads: number("Threads:")? as usize,
         })
     }
+}
+
+/// Processor time of each thread of a process whose name starts so, by its name.
+pub fn threads(pid: u32, prefix: &str) -> Result<BTreeMap<String, Duration>> {
+    let mut threads = BTreeMap::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let folder = thread?.path();
+        let name = std::fs::read_to_string(folder.join("comm"))?.trim().to_owned();
+        if name.starts_with(prefix) {
+            let stat = std::fs::read_to_string(folder.join("stat"))?;
+            threads.insert(name, cpu(&stat).with_context(|| format!("{}/stat: {stat}", folder.display()))?);
+        }
+    }
+    Ok(threads)
 }
 
 /// utime and stime, fields 14 and 15 of proc_pid_stat(5), in ticks of which Linux has 100 a second on every

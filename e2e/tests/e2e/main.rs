@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod age;
 mod api_watch;
 mod bare;
 mod bodies;
@@ -33,6 +34,7 @@ mod rotation;
 mod secrecy;
 mod silence;
 mod status;
+mod spread;
 mod streams;
 mod through;
 mod upgrades;
