@@ -51,7 +51,7 @@ enum Shown {
         grant: Arc<Grant>,
         validity: Option<Validity>,
         /// Told as long as the access is there.
-        _expiry: Option<ExpirySeries>,
+        expiry: Option<ExpirySeries>,
     },
     Renewed(Source<Grant>),
 }
@@ -66,7 +66,7 @@ impl Access {
     ) -> Self {
         let endpoint = grant.upstream.endpoint().clone();
         let grant = Arc::new(grant);
-        let credential = Shown::Fixed { grant, validity, _expiry: expiry };
+        let credential = Shown::Fixed { grant, validity, expiry };
         Self { verified, endpoint, credential, contact: Contact::default() }
     }
 
@@ -116,6 +116,15 @@ impl Access {
     /// How the cluster was found by those who went there.
     pub(super) fn found(&self) -> Found {
         self.contact.found()
+    }
+
+    /// No request comes here any more: the cluster is gone, or has another access. Its credential is got no more, and
+    /// nothing is said of it, even while a request from before, a watch for days, still holds this.
+    pub(super) fn retire(&self) {
+        match &self.credential {
+            Shown::Fixed { expiry, .. } => expiry.iter().for_each(ExpirySeries::release),
+            Shown::Renewed(source) => source.retire(),
+        }
     }
 
     /// How the credential stands at this time.

@@ -24,6 +24,11 @@ use super::Options;
 pub(super) const TOKEN: &str = "hunter2-the-token";
 
 pub(crate) fn options() -> Options {
+    options_with(credentials::Metrics::new(&Registry::new()).unwrap())
+}
+
+/// What credentials say of themselves goes there.
+pub(crate) fn options_with(metrics: credentials::Metrics) -> Options {
     Options {
         group: "cluster.core.oam.dev".to_owned(),
         require_ca: false,
@@ -38,11 +43,7 @@ pub(crate) fn options() -> Options {
             connections: telemetry::Connections::new(&Registry::new()).unwrap(),
         },
         konnectivity: None,
-        credentials: Sources::new(
-            runtime(),
-            credentials::Options::default(),
-            credentials::Metrics::new(&Registry::new()).unwrap(),
-        ),
+        credentials: Sources::new(runtime(), credentials::Options::default(), metrics),
         telemetry: telemetry::Metrics::new(&Registry::new()).unwrap(),
     }
 }

@@ -210,6 +210,7 @@ impl Writer {
         for Step { before, after } in steps {
             if let Some(before) = before {
                 end_streams(before, after.as_deref());
+                retire(before, after.as_deref());
             }
             self.metrics.moved(before.as_deref(), after.as_deref());
         }
@@ -228,6 +229,15 @@ impl Change {
 fn end_streams(old: &Cluster, new: Option<&Cluster>) {
     if !new.is_some_and(|new| Arc::ptr_eq(&old.streams, &new.streams)) {
         old.streams.end();
+    }
+}
+
+/// Ends what keeps the credential of an access that no request is sent by any more.
+fn retire(old: &Cluster, new: Option<&Cluster>) {
+    let Ok(access) = &old.access else { return };
+    let kept = new.and_then(|new| new.access.as_ref().ok());
+    if !kept.is_some_and(|kept| Arc::ptr_eq(kept, access)) {
+        access.retire();
     }
 }
 

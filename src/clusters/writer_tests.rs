@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clusters::fixtures::*;
+use crate::credentials;
 
 struct Bench {
     writer: Writer,
@@ -355,4 +356,23 @@ async fn streams_end_with_their_cluster_and_not_with_a_change_of_its_secret() {
     let third = Arc::clone(&bench.tables.get("a").unwrap().streams);
     bench.list(&[]);
     assert!(ended(&third).await, "a list says that it is gone");
+}
+
+#[test]
+fn what_was_said_of_a_credential_goes_with_its_place_in_the_table_whoever_still_holds_it() {
+    let registry = prometheus::Registry::new();
+    let options = options_with(credentials::Metrics::new(&registry).unwrap());
+    let tables = Tables::default();
+    let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+    let mut bench = Bench { writer: Writer::new(tables.clone(), options, metrics), tables, registry };
+    let expiry = "cluster_gateway_credential_expiry_timestamp_seconds";
+    bench.list(&[certificate_secret("a"), certificate_secret("b")]);
+    // As a watch does.
+    let held: Vec<_> = bench.tables.load().iter().cloned().collect();
+    assert!(["a", "b"].iter().all(|name| bench.sample(expiry, name).is_some()));
+    bench.apply(&[apply(annotate(certificate_secret("a"), "other", "annotation"))]);
+    assert!(bench.sample(expiry, "a").is_some(), "its access is the same");
+    bench.apply(&[apply(version(token_secret("a"), 2)), remove(certificate_secret("b"))]);
+    assert_eq!((bench.sample(expiry, "a"), bench.sample(expiry, "b")), (None, None));
+    assert!(held.iter().all(|cluster| cluster.access.is_ok()));
 }

@@ -125,6 +125,16 @@ impl ExpirySeries {
         });
     }
 
+    /// Takes the series away, as dropping this does: nothing more is said by it.
+    pub fn release(&self) {
+        let inner = &self.metrics.0;
+        let mut owners = inner.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if owners.get(&self.name) == Some(&self.number) {
+            owners.remove(&self.name);
+            inner.remove(&self.name);
+        }
+    }
+
     fn if_mine(&self, write: impl FnOnce(&Inner)) {
         let inner = &self.metrics.0;
         let owners = inner.owners.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,12 +146,7 @@ impl ExpirySeries {
 
 impl Drop for ExpirySeries {
     fn drop(&mut self) {
-        let inner = &self.metrics.0;
-        let mut owners = inner.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        if owners.get(&self.name) == Some(&self.number) {
-            owners.remove(&self.name);
-            inner.remove(&self.name);
-        }
+        self.release();
     }
 }
 

@@ -2,11 +2,11 @@ use std::num::NonZeroUsize;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::credentials::disk::{Disk, DiskWork, Undone};
@@ -46,6 +46,9 @@ pub(in crate::credentials) struct Plugins {
     allowed: Allowed,
     timeout: Duration,
     permits: Semaphore,
+    /// As many of them as commands may have that were slow the last time: half, so that clusters whose commands hang do
+    /// not keep those of the others from theirs.
+    for_slow: Semaphore,
     /// That commands are on.
     disk: Disk,
     metrics: Metrics,
@@ -55,8 +58,16 @@ pub(in crate::credentials) struct Plugins {
 pub(in crate::credentials) struct Plugin {
     plugins: Arc<Plugins>,
     spec: Arc<PluginSpec>,
+    /// The last time.
+    was_slow: AtomicBool,
     checks: DiskWork<Result<PathBuf, ExecError>>,
 }
+
+/// A place among commands that run, and one among the slow ones of them.
+type Place<'a> = (SemaphorePermit<'a>, Option<SemaphorePermit<'a>>);
+
+/// What others would wait for their turn while it runs (`TURN` of the sources).
+const SLOW: Duration = Duration::from_secs(5);
 
 impl Default for ExecOptions {
     /// Nothing may be run.
@@ -72,6 +83,7 @@ impl Plugins {
             allowed: Allowed::new(options.allowed),
             timeout: options.timeout,
             permits: Semaphore::new(options.at_once.get()),
+            for_slow: Semaphore::new((options.at_once.get() / 2).max(1)),
             disk: Disk::default(),
             metrics,
         }
@@ -85,7 +97,7 @@ impl Plugins {
 impl Plugin {
     pub(in crate::credentials) fn new(plugins: Arc<Plugins>, spec: PluginSpec) -> Self {
         let checks = DiskWork::new(plugins.disk.clone());
-        Self { plugins, spec: Arc::new(spec), checks }
+        Self { plugins, spec: Arc::new(spec), was_slow: AtomicBool::new(false), checks }
     }
 
     fn command(&self) -> String {
@@ -107,6 +119,16 @@ impl Plugin {
         ExecError::NotStarted { command: self.command(), error: error.to_string() }
     }
 
+    /// Among those that run.
+    async fn place(&self) -> Result<Place<'_>, Failure> {
+        let stopped = |_| Failure::Stopped;
+        let for_slow = match self.was_slow.load(Ordering::Relaxed) {
+            true => Some(self.plugins.for_slow.acquire().await.map_err(stopped)?),
+            false => None,
+        };
+        Ok((self.plugins.permits.acquire().await.map_err(stopped)?, for_slow))
+    }
+
     async fn run(&self, stop: &CancellationToken) -> Result<Supplied, Failure> {
         let config = &self.spec.config;
         let path = self.path().await?;
@@ -114,7 +136,10 @@ impl Plugin {
         let info = exec_info(config.version, cluster).map_err(|error| self.not_started(error))?;
         let began = Instant::now();
         let output = run(&path, config, &info, self.plugins.timeout, stop).await;
-        self.plugins.metrics.took(began.elapsed());
+        let took = began.elapsed();
+        self.plugins.metrics.took(took);
+        let is_slow = took >= SLOW || output.as_ref().is_ok_and(|output| matches!(output.end, End::TimedOut));
+        self.was_slow.store(is_slow, Ordering::Relaxed);
         let output = output.map_err(|error| self.not_started(error))?;
         self.judge(output)
     }
@@ -163,8 +188,8 @@ impl Supplier for Plugin {
     }
 
     async fn supply(&self, stop: CancellationToken) -> Result<Supplied, Failure> {
-        let _permit = tokio::select! {
-            permit = self.plugins.permits.acquire() => permit.map_err(|_| Failure::Stopped)?,
+        let _place = tokio::select! {
+            place = self.place() => place?,
             () = stop.cancelled() => return Err(Failure::Stopped),
         };
         self.run(&stop).await

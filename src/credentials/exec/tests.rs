@@ -314,6 +314,38 @@ async fn no_more_run_at_once_than_the_operator_lets() {
 }
 
 #[tokio::test]
+async fn commands_that_hung_the_last_time_leave_half_of_the_places_to_the_others() {
+    let hangs = Script::new("echo run >> runs; sleep 1000");
+    let healthy = Script::new(&gives(json!({"token": "a"})));
+    let allowed = [&hangs, &healthy].map(|script| AllowedCommand::Path(script.path().to_owned())).to_vec();
+    let options =
+        ExecOptions { allowed, timeout: Duration::from_secs(2), at_once: NonZeroUsize::new(2).unwrap() };
+    let plugins = Arc::new(Plugins::new(options, Metrics::new(&Registry::new()).unwrap()));
+    let plugin = |script: &Script| {
+        let spec = PluginSpec { config: script.config(json!({})), cluster: ClusterInfo::default() };
+        Arc::new(Plugin::new(Arc::clone(&plugins), spec))
+    };
+    let (hanging, healthy) = ([(); 2].map(|()| plugin(&hangs)), plugin(&healthy));
+    let all_hang = || {
+        let supply = |plugin: &Arc<Plugin>| {
+            let plugin = Arc::clone(plugin);
+            tokio::spawn(async move { plugin.supply(CancellationToken::new()).await })
+        };
+        hanging.iter().map(supply).collect::<Vec<_>>()
+    };
+    for hung in join_all(all_hang()).await {
+        assert!(hung.unwrap().unwrap_err().to_string().contains("2s"));
+    }
+    let hung = all_hang();
+    until("one of them runs", || hangs.lines("runs").len() == 3).await;
+    let supplied = healthy.supply(CancellationToken::new()).await.unwrap();
+    assert_eq!(token(&supplied.credential), "Bearer a");
+    assert!(!hung.iter().any(|hung| hung.is_finished()), "it had to wait for one that hangs");
+    assert_eq!(hangs.lines("runs").len(), 3, "the other one has to wait");
+    hung.iter().for_each(|hung| hung.abort());
+}
+
+#[tokio::test]
 async fn a_new_cluster_says_what_to_allow_before_anybody_asks() {
     let bench = Bench::new("true", 8);
     let other = Script::new("echo run >> runs");

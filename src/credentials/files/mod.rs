@@ -20,6 +20,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::model::jittered;
 use crate::tls::InvalidIdentity;
 
 use super::disk::{Disk, DiskWork, Undone};
@@ -201,7 +202,8 @@ impl Supplier for CredentialFiles {
 
     async fn changed(&self, used: &AtomicBool) {
         for tick in 1_u32.. {
-            sleep(INTERVAL).await;
+            // Files that were found together are not to be read together for ever.
+            sleep(jittered(INTERVAL)).await;
             if !used.swap(false, Ordering::Relaxed) && tick % SELDOM != 0 {
                 continue;
             }

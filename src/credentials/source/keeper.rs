@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::credentials::{Failure, Supplied, Unavailable};
 use crate::model::Backoff;
@@ -23,7 +24,12 @@ pub(super) struct Keeper<T> {
     due: Option<Instant>,
     failures: Backoff,
     refusals: Refusals,
+    /// Cancelled when no request comes here any more but those that are on their way.
+    retired: CancellationToken,
 }
+
+/// For requests that had found the way here already, before a retired source ends.
+const ON_THEIR_WAY: Duration = Duration::from_secs(30);
 
 type Running = JoinHandle<Run>;
 
@@ -38,7 +44,7 @@ enum Waiter<T> {
 }
 
 impl<T: Send + Sync + 'static> Keeper<T> {
-    pub(super) fn new(parts: Parts<T>, shared: Arc<Shared<T>>) -> Self {
+    pub(super) fn new(parts: Parts<T>, shared: Arc<Shared<T>>, retired: CancellationToken) -> Self {
         Self {
             parts,
             shared,
@@ -47,6 +53,7 @@ impl<T: Send + Sync + 'static> Keeper<T> {
             due: None,
             failures: backoff(),
             refusals: Refusals::default(),
+            retired,
         }
     }
 
@@ -56,7 +63,8 @@ impl<T: Send + Sync + 'static> Keeper<T> {
             true => self.start(),
             false => self.inspect(),
         }
-        let stop = self.parts.stop.clone();
+        let (stop, retired) = (self.parts.stop.clone(), self.retired.clone());
+        let mut end = None;
         let (supplier, shared) = (Arc::clone(&self.parts.supplier), Arc::clone(&self.shared));
         // One for many turns: who asks often must not keep it from getting anywhere.
         let mut changed = supplier.changed(&shared.used);
@@ -64,6 +72,11 @@ impl<T: Send + Sync + 'static> Keeper<T> {
             let idle = self.running.is_none();
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = retired.cancelled(), if end.is_none() => {
+                    self.parts.series.release();
+                    end = Some(Instant::now() + ON_THEIR_WAY);
+                }
+                () = at(end), if idle && self.waiting.is_empty() => return,
                 run = finished(&mut self.running) => {
                     self.running = None;
                     self.finish(run);

@@ -55,6 +55,7 @@ pub struct Source<T> {
     shared: Arc<Shared<T>>,
     asks: mpsc::Sender<Ask<T>>,
     patience: Duration,
+    retired: CancellationToken,
     _stop: DropGuard,
 }
 
@@ -139,9 +140,9 @@ impl<T: Send + Sync + 'static> Source<T> {
             used: AtomicBool::new(false),
         });
         let (patience, tasks) = (parts.patience, parts.tasks.clone());
-        let stop = parts.stop.clone().drop_guard();
-        tasks.spawn(Keeper::new(parts, Arc::clone(&shared)).run(received));
-        Self { shared, asks, patience, _stop: stop }
+        let (stop, retired) = (parts.stop.clone().drop_guard(), CancellationToken::new());
+        tasks.spawn(Keeper::new(parts, Arc::clone(&shared), retired.clone()).run(received));
+        Self { shared, asks, patience, retired, _stop: stop }
     }
 
     /// What was made of the credential in force. Waits only where there is none that has not expired.
@@ -181,6 +182,12 @@ impl<T: Send + Sync + 'static> Source<T> {
         let (reply, answer) = oneshot::channel();
         self.ask(Ask::Renew { refused: Arc::clone(refused), reply }).ok()?;
         timeout(self.patience, answer).await.ok()?.ok()?
+    }
+
+    /// The cluster's requests go elsewhere from now on: nothing more is said of it, and nothing is run any more once
+    /// those requests are served that had come before. Whoever holds this, a watch for days, keeps what it has.
+    pub fn retire(&self) {
+        self.retired.cancel();
     }
 
     /// How it stands now.

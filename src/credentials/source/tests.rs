@@ -292,3 +292,37 @@ async fn a_cluster_that_is_gone_runs_nothing_any_more_and_leaves_no_series() {
     let metrics = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     assert!(!metrics.contains("cluster=\"a\""), "{metrics}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retired_source_says_nothing_more_and_runs_nothing_more_whoever_still_holds_it() {
+    let bench = bench(Duration::ZERO, &[Token("one", Some(600)), Fails]);
+    assert_eq!(*bench.source.get().await.unwrap(), "one");
+    let said = |bench: &Bench| {
+        prometheus::TextEncoder::new()
+            .encode_to_string(&bench.registry.gather())
+            .unwrap()
+            .contains("cluster=\"a\"")
+    };
+    assert!(said(&bench));
+    bench.source.retire();
+    // In use for as long as it lives, by a request from before.
+    for _ in 0..20 {
+        advance(Duration::from_secs(30)).await;
+        sleep(Duration::from_millis(1)).await;
+        if let Ok(made) = bench.source.get().await {
+            assert_eq!(*made, "one");
+        }
+    }
+    assert!(!said(&bench));
+    assert_eq!(bench.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asked_before_a_source_was_retired_is_given_what_comes() {
+    let bench = bench(Duration::from_secs(20), &[Token("one", Some(600))]);
+    let (got, ()) = tokio::join!(bench.source.get(), async {
+        sleep(Duration::from_secs(1)).await;
+        bench.source.retire();
+    });
+    assert_eq!(*got.unwrap(), "one");
+}
