@@ -7,6 +7,7 @@
 pub mod binaries;
 pub mod clusters;
 pub mod control_plane;
+pub mod crowd;
 pub mod etcd;
 pub mod gateway;
 pub mod konnectivity;
@@ -37,6 +38,7 @@ use futures::future::try_join_all;
 pub use clusters::Registration;
 pub use control_plane::access::{group, rule, service_account, user};
 pub use control_plane::{ControlPlane, ControlPlaneOptions, Role};
+pub use crowd::{Cost, Crowd};
 pub use etcd::Etcd;
 pub use gateway::{Exposure, Gateway, GatewayOptions, gateway_binary};
 pub use konnectivity::Konnectivity;
