@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -18,7 +18,9 @@ pub struct Identity(Arc<Parts>);
 struct Parts {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    certified: Arc<CertifiedKey>,
+    /// The same once more, as the TLS library wants it: as long as nobody shows it, as of most of ten thousand
+    /// clusters, it is not there.
+    certified: OnceLock<Option<Arc<CertifiedKey>>>,
 }
 
 const USABLE: &str = "RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, and Ed25519";
@@ -72,7 +74,7 @@ impl Identity {
     ) -> Result<Self, InvalidIdentity> {
         let signing = ring::sign::any_supported_type(&key)
             .map_err(|_| InvalidIdentity::KeyKind(key_kind::describe(&key)))?;
-        let certified = CertifiedKey::new(chain.clone(), signing);
+        let certified = CertifiedKey::new(chain, signing);
         match certified.keys_match() {
             Ok(()) => {}
             Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
@@ -80,7 +82,7 @@ impl Identity {
             }
             Err(error) => return Err(InvalidIdentity::Certificate(error.to_string())),
         }
-        Ok(Self(Arc::new(Parts { chain, key, certified: Arc::new(certified) })))
+        Ok(Self(Arc::new(Parts { chain: certified.cert, key, certified: OnceLock::new() })))
     }
 
     /// Leaf first, at least one.
@@ -93,9 +95,15 @@ impl Identity {
         &self.0.key
     }
 
-    /// Ready for a rustls resolver.
-    pub fn certified(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.0.certified)
+    /// Ready for a rustls resolver: made when it is first shown, and kept. Always there, since the key was read once
+    /// already.
+    pub fn certified(&self) -> Option<Arc<CertifiedKey>> {
+        let Parts { chain, key, certified } = &*self.0;
+        let made = certified.get_or_init(|| {
+            let signing = ring::sign::any_supported_type(key).ok()?;
+            Some(Arc::new(CertifiedKey::new(chain.clone(), signing)))
+        });
+        made.clone()
     }
 }
 

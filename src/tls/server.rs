@@ -180,7 +180,7 @@ mod tests {
     fn a_chain_that_nobody_signed_is_kept_for_later_and_so_is_none() {
         let fixture = Fixture::new(&ServerOptions::default());
         let identity = somebody();
-        let client = Arc::new(fixture.client(Some((*identity.certified()).clone())));
+        let client = Arc::new(fixture.client(Some((*identity.certified().unwrap()).clone())));
         let server = fixture.connect(&client).unwrap();
         assert_eq!(server.peer_certificates(), Some(identity.chain()));
         let resumed = fixture.connect(&client).unwrap();
@@ -194,7 +194,7 @@ mod tests {
     fn a_certificate_without_its_key_is_no_handshake() {
         let fixture = Fixture::new(&ServerOptions::default());
         let (victim, thief) = (somebody(), somebody());
-        let stolen = CertifiedKey::new(victim.chain().to_vec(), Arc::clone(&thief.certified().key));
+        let stolen = CertifiedKey::new(victim.chain().to_vec(), Arc::clone(&thief.certified().unwrap().key));
         for version in [&TLS12, &TLS13] {
             let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
                 .with_protocol_versions(&[version])

@@ -49,7 +49,6 @@ struct Inner {
 
 struct Shown {
     identity: Identity,
-    certified: Arc<CertifiedKey>,
     not_after: SystemTime,
 }
 
@@ -150,7 +149,7 @@ impl ServingCertificate {
 
 impl ResolvesServerCert for ServingCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.current.load().certified))
+        self.0.current.load().identity.certified()
     }
 }
 
@@ -174,9 +173,8 @@ impl ServingSource {
 
 impl Shown {
     fn new(identity: Identity) -> Self {
-        let certified = identity.certified();
         let not_after = identity.chain().first().and_then(|leaf| not_after(leaf)).unwrap_or(UNIX_EPOCH);
-        Self { identity, certified, not_after }
+        Self { identity, not_after }
     }
 }
 

@@ -13,17 +13,18 @@ use tokio_rustls::client::TlsStream;
 
 use crate::telemetry::{ConnectionKind, Connections};
 
+use super::server::server_name;
 use super::transport::{Conduit, Dial, Transport, Way};
-use super::{Scheme, Speaks, UpstreamError, UpstreamSpec, Worker};
+use super::{InvalidUpstream, Network, Scheme, Speaks, UpstreamError, UpstreamSpec, Worker, trust};
 
 /// What a dial needs to know, shared by a server's pools on all workers.
 pub(super) struct Target {
-    pub(super) spec: UpstreamSpec,
-    pub(super) tls: Arc<ClientConfig>,
+    pub(super) spec: Arc<UpstreamSpec>,
+    tls: Arc<ClientConfig>,
     /// As `tls`, for those who can do with nothing but HTTP/1.1; made when first needed.
-    pub(super) http1: OnceLock<Arc<ClientConfig>>,
-    pub(super) server_name: ServerName<'static>,
-    pub(super) way: Way,
+    http1: OnceLock<Arc<ClientConfig>>,
+    server_name: ServerName<'static>,
+    way: Way,
     /// For the way there and TLS together.
     pub(super) connect_timeout: Duration,
     pub(super) connections: Connections,
@@ -56,6 +57,19 @@ pub(super) enum Protocol {
 }
 
 impl Target {
+    /// Compiles what is needed to reach a server, so that a dial only looks it up.
+    pub(super) fn new(spec: &Arc<UpstreamSpec>, network: &Network) -> Result<Self, InvalidUpstream> {
+        Ok(Self {
+            tls: trust::client_config(spec, network)?,
+            http1: OnceLock::new(),
+            server_name: server_name(spec)?,
+            way: Way::new(spec, network)?,
+            connect_timeout: network.connect_timeout,
+            connections: network.connections.clone(),
+            spec: Arc::clone(spec),
+        })
+    }
+
     /// Where to, for messages.
     pub(super) fn authority(&self) -> &str {
         self.spec.endpoint.authority()

@@ -84,9 +84,16 @@ impl fmt::Debug for Network {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Worker(pub usize);
 
-/// A server that can be sent requests. Everything about it is parsed; its connections are made when needed and end
+/// A server that can be sent requests. Everything about it is checked; its connections are made when needed and end
 /// when it is dropped and its last request is over.
 pub struct Upstream {
+    spec: Arc<UpstreamSpec>,
+    network: Network,
+    /// What requests need. Most of ten thousand servers are asked for nothing: they have none.
+    ready: OnceLock<Ready>,
+}
+
+struct Ready {
     target: Arc<Target>,
     pools: Box<[OnceLock<Pool>]>,
 }
@@ -106,44 +113,51 @@ pub enum InvalidUpstream {
 }
 
 impl Upstream {
-    /// Compiles what is needed to reach a server, so that a request only looks it up.
+    /// Checks what is needed to reach a server. It is set up when the first request needs it, and kept.
     pub fn new(spec: UpstreamSpec, network: &Network) -> Result<Self, InvalidUpstream> {
-        let server_name = match &spec.server_name {
-            Some(name) => name.clone(),
-            None => spec.endpoint.host().server_name()?,
-        };
-        let target = Target {
-            tls: trust::client_config(&spec, network)?,
-            http1: OnceLock::new(),
-            server_name,
-            way: Way::new(&spec, network)?,
-            connect_timeout: network.connect_timeout,
-            connections: network.connections.clone(),
-            spec,
-        };
-        let pools = (0..network.workers).map(|_| OnceLock::new()).collect();
-        Ok(Self { target: Arc::new(target), pools })
+        server_name(&spec)?;
+        trust::check(&spec.trust)?;
+        Way::new(&spec, network)?;
+        Ok(Self { spec: Arc::new(spec), network: network.clone(), ready: OnceLock::new() })
     }
 
     /// Where it is.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.target.spec.endpoint
+        &self.spec.endpoint
     }
 
-    pub(super) fn target(&self) -> &Target {
-        &self.target
+    pub(super) fn target(&self) -> Result<&Target, UpstreamError> {
+        self.ready().map(|ready| &*ready.target)
+    }
+
+    fn ready(&self) -> Result<&Ready, UpstreamError> {
+        if let Some(ready) = self.ready.get() {
+            return Ok(ready);
+        }
+        // As it was checked, only memory could be missing.
+        let target = Target::new(&self.spec, &self.network).map_err(|error| UpstreamError::Tls {
+            address: self.endpoint().authority().to_owned(),
+            cause: error.to_string(),
+        })?;
+        let pools = (0..self.network.workers).map(|_| OnceLock::new()).collect();
+        Ok(self.ready.get_or_init(|| Ready { target: Arc::new(target), pools }))
     }
 
     /// Connections that a worker has open.
     #[cfg(test)]
     pub(super) fn connections(&self, worker: Worker) -> usize {
-        self.pools[worker.0].get().map_or(0, Pool::connections)
+        self.pool(worker).map_or(0, Pool::connections)
     }
 
     /// Connections of a worker that could take a request now.
     #[cfg(test)]
     pub(super) fn idle(&self, worker: Worker) -> usize {
-        self.pools[worker.0].get().map_or(0, Pool::idle)
+        self.pool(worker).map_or(0, Pool::idle)
+    }
+
+    #[cfg(test)]
+    fn pool(&self, worker: Worker) -> Option<&Pool> {
+        self.ready.get()?.pools[worker.0].get()
     }
 
     /// Sends a request's header over a connection of this worker's. `end`: there is no body.
@@ -155,11 +169,20 @@ impl Upstream {
         request: Request<()>,
         end: bool,
     ) -> Result<(Sender, Receiver), UpstreamError> {
-        let Some(pool) = self.pools.get(worker.0) else {
+        let Ready { target, pools } = self.ready()?;
+        let Some(pool) = pools.get(worker.0) else {
             return Err(UpstreamError::Busy { address: self.endpoint().authority().to_owned() });
         };
-        let lease = pool.get_or_init(|| Pool::new(Arc::clone(&self.target), worker)).acquire().await?;
+        let lease = pool.get_or_init(|| Pool::new(Arc::clone(target), worker)).acquire().await?;
         start(lease, request, end)
+    }
+}
+
+/// By what name a server's certificate is to call it.
+pub(super) fn server_name(spec: &UpstreamSpec) -> Result<ServerName<'static>, InvalidUpstream> {
+    match &spec.server_name {
+        Some(name) => Ok(name.clone()),
+        None => spec.endpoint.host().server_name(),
     }
 }
 

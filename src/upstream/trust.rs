@@ -1,11 +1,12 @@
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use rustls::client::Resumption;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::tls::Identity;
@@ -15,6 +16,9 @@ use super::{InvalidUpstream, Network, Speaks, Trust, UpstreamSpec};
 /// Sessions remembered per server. One server has one name, and TLS 1.3 tickets are counted by eights; rustls'
 /// default of 256 would cost tens of kilobytes for each of ten thousand clusters.
 const RESUMABLE_SESSIONS: usize = 8;
+
+/// What all connections are encrypted with: lists of algorithms, the same for all.
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
 
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
@@ -50,11 +54,11 @@ fn config(
     protocols: &[&[u8]],
     network: &Network,
 ) -> Result<Arc<ClientConfig>, InvalidUpstream> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::clone(&PROVIDER);
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Trust::Roots(certificates) => verifier(certificates, &provider)?,
+        Trust::Roots(certificates) => verifier(certificates)?,
         Trust::RootsOrSystem(certificates) => {
-            let own = verifier(certificates, &provider)?;
+            let own = verifier(certificates)?;
             match network.system.verifier() {
                 Some(system) => Arc::new(Either(own, system)),
                 None => own,
@@ -68,9 +72,11 @@ fn config(
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut config = match identity {
-        Some(identity) => builder
-            .with_client_auth_cert(identity.chain().to_vec(), identity.key().clone_key())
-            .map_err(|error| InvalidUpstream::Tls(error.to_string()))?,
+        Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(
+            identity
+                .certified()
+                .ok_or_else(|| InvalidUpstream::Tls("the private key cannot be used".to_owned()))?,
+        ))),
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
@@ -78,15 +84,20 @@ fn config(
     Ok(Arc::new(config))
 }
 
-fn verifier(
-    certificates: &[CertificateDer<'static>],
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, InvalidUpstream> {
+/// That nothing about it will fail when a connection is made.
+pub(super) fn check(trust: &Trust) -> Result<(), InvalidUpstream> {
+    match trust {
+        Trust::Roots(certificates) | Trust::RootsOrSystem(certificates) => verifier(certificates).map(drop),
+        Trust::Unverified => Ok(()),
+    }
+}
+
+fn verifier(certificates: &[CertificateDer<'static>]) -> Result<Arc<WebPkiServerVerifier>, InvalidUpstream> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
         roots.add(certificate.clone()).map_err(|error| InvalidUpstream::Ca(error.to_string()))?;
     }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&PROVIDER))
         .build()
         .map_err(|error| InvalidUpstream::Ca(error.to_string()))
 }
@@ -110,9 +121,8 @@ fn system_verifier() -> Option<Arc<WebPkiServerVerifier>> {
         tracing::warn!(%error, "certificates that this machine trusts cannot be read");
     }
     tracing::info!(added, ignored, "read whom this machine trusts, for proxies reached by https");
-    let provider = Arc::new(ring::default_provider());
     // Fails when there are none, and then nobody is trusted by them.
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&PROVIDER)).build().ok()
 }
 
 impl fmt::Debug for SystemRoots {

@@ -38,7 +38,7 @@ impl Upstream {
         request: Request<()>,
         body: Bytes,
     ) -> Result<Upgrade, UpstreamError> {
-        let target = self.target();
+        let target = self.target()?;
         let (io, _) = target.dial(worker, Offer::Http1).await?;
         let mut connection = Connection::open_upgradable(io, target.authority()).await?;
         let broken = |error: &hyper::Error| UpstreamError::h1(target.authority(), error);
