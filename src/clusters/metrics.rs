@@ -4,13 +4,15 @@ use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
+use crate::telemetry::ClusterGauges;
+
 use super::Cluster;
 
 /// What is counted about the table and its sources. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     clusters: IntGaugeVec,
-    verified: IntGaugeVec,
+    verified: ClusterGauges,
     failures: IntCounter,
     publishing: Histogram,
     restarts: IntCounterVec,
@@ -38,12 +40,10 @@ impl Metrics {
                 ),
                 &["state"],
             )?,
-            verified: IntGaugeVec::new(
-                Opts::new(
-                    "cluster_gateway_cluster_verified",
-                    "Whether a usable cluster's certificate is verified (1) or not (0).",
-                ),
-                &["cluster"],
+            verified: ClusterGauges::register(
+                "cluster_gateway_cluster_verified",
+                "Whether a usable cluster's certificate is verified (1) or not (0).",
+                registry,
             )?,
             failures: IntCounter::new(
                 "cluster_gateway_cluster_compile_failures_total",
@@ -79,7 +79,6 @@ impl Metrics {
             )?,
         };
         registry.register(Box::new(metrics.clusters.clone()))?;
-        registry.register(Box::new(metrics.verified.clone()))?;
         registry.register(Box::new(metrics.failures.clone()))?;
         registry.register(Box::new(metrics.publishing.clone()))?;
         registry.register(Box::new(metrics.restarts.clone()))?;
@@ -101,12 +100,11 @@ impl Metrics {
         }
         match after.map(|after| (after, &after.access)) {
             Some((after, Ok(access))) => {
-                self.verified.with_label_values(&[after.name.as_str()]).set(i64::from(access.verified));
+                self.verified.set(&after.name, f64::from(u8::from(access.verified)));
             }
             Some((_, Err(_))) | None => {
                 if let Some(before) = before.filter(|before| before.access.is_ok()) {
-                    // It was set when the cluster became usable, so there is nothing to fail.
-                    let _ = self.verified.remove_label_values(&[before.name.as_str()]);
+                    self.verified.remove(&before.name);
                 }
             }
         }

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
 
 use crate::model::ClusterName;
+use crate::telemetry::ClusterGauges;
 
 /// What is counted about credentials. Cheap to clone.
 ///
@@ -19,8 +20,8 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     runs: IntCounterVec,
     durations: Histogram,
-    failing: IntGaugeVec,
-    expiry: GaugeVec,
+    failing: ClusterGauges,
+    expiry: ClusterGauges,
     /// Which generation of a cluster writes its series.
     owners: Mutex<HashMap<ClusterName, u64>>,
     next: AtomicU64,
@@ -52,27 +53,21 @@ impl Metrics {
                 )
                 .buckets(vec![0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]),
             )?,
-            failing: IntGaugeVec::new(
-                Opts::new(
-                    "cluster_gateway_credential_failing",
-                    "Always 1: the clusters whose credential could not be got or renewed the last time",
-                ),
-                &["cluster"],
+            failing: ClusterGauges::register(
+                "cluster_gateway_credential_failing",
+                "Always 1: the clusters whose credential could not be got or renewed the last time",
+                registry,
             )?,
-            expiry: GaugeVec::new(
-                Opts::new(
-                    "cluster_gateway_credential_expiry_timestamp_seconds",
-                    "When a cluster's credential expires, in seconds since the epoch, where that is known",
-                ),
-                &["cluster"],
+            expiry: ClusterGauges::register(
+                "cluster_gateway_credential_expiry_timestamp_seconds",
+                "When a cluster's credential expires, in seconds since the epoch, where that is known",
+                registry,
             )?,
             owners: Mutex::default(),
             next: AtomicU64::new(0),
         };
         registry.register(Box::new(inner.runs.clone()))?;
         registry.register(Box::new(inner.durations.clone()))?;
-        registry.register(Box::new(inner.failing.clone()))?;
-        registry.register(Box::new(inner.expiry.clone()))?;
         Ok(Self(Arc::new(inner)))
     }
 
@@ -95,10 +90,9 @@ impl Metrics {
 }
 
 impl Inner {
-    /// What is not there is no error.
     fn remove(&self, name: &ClusterName) {
-        let _ = self.failing.remove_label_values(&[name.as_str()]);
-        let _ = self.expiry.remove_label_values(&[name.as_str()]);
+        self.failing.remove(name);
+        self.expiry.remove(name);
     }
 }
 
@@ -108,20 +102,16 @@ impl ExpirySeries {
         self.if_mine(|metrics| match at {
             Some(at) => {
                 let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-                metrics.expiry.with_label_values(&[self.name.as_str()]).set(seconds);
+                metrics.expiry.set(&self.name, seconds);
             }
-            None => {
-                let _ = metrics.expiry.remove_label_values(&[self.name.as_str()]);
-            }
+            None => metrics.expiry.remove(&self.name),
         });
     }
 
     pub(super) fn failing(&self, failing: bool) {
         self.if_mine(|metrics| match failing {
-            true => metrics.failing.with_label_values(&[self.name.as_str()]).set(1),
-            false => {
-                let _ = metrics.failing.remove_label_values(&[self.name.as_str()]);
-            }
+            true => metrics.failing.set(&self.name, 1.0),
+            false => metrics.failing.remove(&self.name),
         });
     }
 

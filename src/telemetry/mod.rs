@@ -11,6 +11,7 @@ mod cluster;
 mod connections;
 mod counts;
 mod histogram;
+mod gauges;
 mod labels;
 pub mod logging;
 mod metrics;
@@ -21,6 +22,7 @@ mod tunnels;
 
 pub use cluster::{ClusterSeries, InFlight, OpenStream};
 pub use connections::{ConnectionKind, Connections, OpenConnection, Waiting};
+pub use gauges::ClusterGauges;
 pub use labels::{ErrorKind, Resource, Verb};
 pub use metrics::{Metrics, Options, Reloaded};
 pub use record::{Record, Target};
