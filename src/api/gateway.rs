@@ -155,7 +155,7 @@ fn credential(view: &View) -> Credential<'_> {
 pub(super) fn metadata<'a>(view: &'a View, version: u64, group: &GroupName) -> ObjectMeta<'a> {
     let from = &view.metadata;
     let is_ours = |key: &str| key.split_once('/').is_some_and(|(prefix, _)| is_under(prefix, group));
-    let pair = |(key, value): (&'a String, &'a String)| (key.as_str().into(), value.as_str());
+    let pair = |(key, value): (&'a str, &'a str)| (key.into(), value);
     ObjectMeta {
         name: view.name.as_str(),
         uid: &from.uid,

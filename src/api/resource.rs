@@ -108,7 +108,7 @@ impl<'a> Object<'a> {
     /// Whether it is wanted.
     pub(super) fn is_chosen(&self, selectors: &Selectors, api: &Api) -> bool {
         selectors.choose(self.name(), |key| match self {
-            Self::Gateway(view) => view.metadata.labels.get(key).map(String::as_str),
+            Self::Gateway(view) => view.metadata.labels.get(key),
             Self::Virtual(source) => source.label(key, &api.group),
         })
     }

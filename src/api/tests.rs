@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::clusters::fixtures::options;
 use crate::clusters::{
-    Access, Cluster, CredentialType, EndpointType, Grant, Health, Metadata, Spec, Table, Tables, View,
+    Access, Cluster, CredentialType, EndpointType, Grant, Health, Metadata, Pairs, Spec, Table, Tables, View,
 };
 use crate::model::ClusterName;
 use crate::upstream::{Endpoint, Route, Speaks, Trust, Upstream, UpstreamSpec};
@@ -20,9 +20,6 @@ const HUB: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscov
 const KUBECTL: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
 
 fn cluster(label: &str, verified: bool) -> Cluster {
-    let map = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
-    };
     let endpoint = Endpoint::parse("https://10.0.0.1:6443").unwrap();
     let options = options();
     let spec = UpstreamSpec {
@@ -45,8 +42,8 @@ fn cluster(label: &str, verified: bool) -> Cluster {
             uid: "uid".to_owned(),
             resource_version: "7".to_owned(),
             creation_timestamp: Some("2026-01-02T03:04:05Z".to_owned()),
-            labels: map(&[("env", label)]),
-            annotations: map(&[
+            labels: Pairs::from_iter([("env", label)]),
+            annotations: Pairs::from_iter([
                 ("kubectl.kubernetes.io/last-applied-configuration", "{\"data\":{\"token\":\"c2VjcmV0\"}}"),
                 ("cluster.core.oam.dev/cluster-alias", "alias"),
                 ("status.cluster.core.oam.dev/healthy", "true"),
@@ -100,7 +97,7 @@ fn answered(api: &Arc<Api>, request: &Request<'_>, table: &Table) -> Answer {
     let tables = Tables::holding(table.clone());
     match api.answer(request, &tables).now_or_never().expect("the table is new enough") {
         Outcome::Answer(answer) => answer,
-        Outcome::Watch(watch) => panic!("{watch:?}"),
+        long => panic!("{long:?}"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::clusters::View;
+use crate::clusters::{Pairs, View};
 use crate::model::GroupName;
 
 use super::VERSION;
@@ -83,9 +83,7 @@ impl<'a> Source<'a> {
     pub(super) fn label(&self, key: &str, group: &GroupName) -> Option<&'a str> {
         match self {
             _ if key.strip_prefix(group.as_str()) == Some("/control-plane") => Some(self.is_control_plane()),
-            Self::Secret(view) if !key.starts_with(group.as_str()) => {
-                view.metadata.labels.get(key).map(String::as_str)
-            }
+            Self::Secret(view) if !key.starts_with(group.as_str()) => view.metadata.labels.get(key),
             Self::Secret(_) | Self::Local => None,
         }
     }
@@ -101,7 +99,7 @@ impl<'a> Source<'a> {
         if let Self::Secret(view) = self {
             metadata.uid = &view.metadata.uid;
             let labels = view.metadata.labels.iter().filter(|(key, _)| !key.starts_with(group.as_str()));
-            metadata.labels.extend(labels.map(|(key, value)| (Cow::from(key), value.as_str())));
+            metadata.labels.extend(labels.map(|(key, value)| (Cow::from(key), value)));
             metadata.labels.sort_unstable();
         }
         metadata
@@ -183,6 +181,6 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("Creation_Timestamp", "dateTime", "", "the creation timestamp of the cluster", 10),
 ];
 
-fn text<'a>(map: &'a std::collections::BTreeMap<String, String>, group: &GroupName, key: &str) -> &'a str {
-    map.get(&format!("{group}/{key}")).map_or("", String::as_str)
+fn text<'a>(pairs: &'a Pairs, group: &GroupName, key: &str) -> &'a str {
+    pairs.get(&format!("{group}/{key}")).unwrap_or_default()
 }

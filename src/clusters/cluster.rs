@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -6,7 +5,7 @@ use crate::exchange::Rules;
 use crate::model::ClusterName;
 use crate::telemetry::ClusterSeries;
 
-use super::{Access, Condition, Exposed, Streams};
+use super::{Access, Condition, Exposed, Pairs, Streams};
 
 /// One cluster as of one generation of its Secret: what our API shows of it, and what a request needs to reach it.
 #[derive(Debug, Clone)]
@@ -66,9 +65,9 @@ pub struct Metadata {
     /// RFC 3339, whole seconds, as in JSON.
     pub creation_timestamp: Option<String>,
     /// All of the Secret's.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Pairs,
     /// The Secret's, less `kubectl.kubernetes.io/last-applied-configuration`, which repeats its data.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Pairs,
 }
 
 /// How a cluster is to be reached, as ClusterGateway's `spec.access` shows it.

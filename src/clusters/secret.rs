@@ -20,7 +20,7 @@ use super::compile::Options;
 use super::fingerprint::Fingerprint;
 use super::way::Way;
 use super::wishes::Wishes;
-use super::{CredentialType, EndpointType, Exposed, Health, Metadata, Spec, Unusable};
+use super::{CredentialType, EndpointType, Exposed, Health, Metadata, Pairs, Spec, Unusable};
 
 /// Holds all of the Secret's data, base64, so that showing it would give the credential away.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -222,8 +222,10 @@ fn credential_type(label: &str) -> CredentialType {
 }
 
 pub(super) fn metadata(metadata: &ObjectMeta) -> Metadata {
-    let mut annotations = metadata.annotations.clone().unwrap_or_default();
-    annotations.remove(LAST_APPLIED);
+    let pairs = |pairs: &Option<BTreeMap<String, String>>| -> Pairs {
+        let pairs = pairs.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
+        pairs.filter(|(key, _)| *key != LAST_APPLIED).collect()
+    };
     Metadata {
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
@@ -231,8 +233,8 @@ pub(super) fn metadata(metadata: &ObjectMeta) -> Metadata {
             .creation_timestamp
             .as_ref()
             .and_then(|time| strtime::format("%Y-%m-%dT%H:%M:%SZ", time.0).ok()),
-        labels: metadata.labels.clone().unwrap_or_default(),
-        annotations,
+        labels: pairs(&metadata.labels),
+        annotations: pairs(&metadata.annotations),
     }
 }
 
@@ -246,13 +248,13 @@ pub(super) struct HealthKeys {
 }
 
 impl HealthKeys {
-    pub(super) fn read(&self, annotations: &BTreeMap<String, String>) -> Health {
+    pub(super) fn read(&self, annotations: &Pairs) -> Health {
         if !self.is_shown {
             return Health::default();
         }
         Health {
-            healthy: annotations.get(&self.healthy).is_some_and(|value| value == "true"),
-            reason: annotations.get(&self.reason).cloned().unwrap_or_default(),
+            healthy: annotations.get(&self.healthy) == Some("true"),
+            reason: annotations.get(&self.reason).unwrap_or_default().to_owned(),
         }
     }
 }

@@ -1,14 +1,17 @@
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 /// The upgraded connections (exec, attach, port-forward) into one cluster: over all generations of its Secret, and
 /// over all workers.
 #[derive(Debug, Default)]
 pub struct Streams {
     open: AtomicUsize,
-    removed: CancellationToken,
+    ended: AtomicBool,
+    /// Whoever waits for `ended`.
+    waiting: Notify,
 }
 
 /// One upgraded connection, until it is dropped.
@@ -25,12 +28,18 @@ impl Streams {
 
     /// Resolves when the cluster is none any more, or another one of the same name.
     pub async fn removed(&self) {
-        self.removed.cancelled().await;
+        let mut told = pin!(self.waiting.notified());
+        // Before looking: who is enabled is told.
+        told.as_mut().enable();
+        if !self.ended.load(Ordering::Acquire) {
+            told.await;
+        }
     }
 
     /// The cluster is none any more: its streams are to end.
     pub(super) fn end(&self) {
-        self.removed.cancel();
+        self.ended.store(true, Ordering::Release);
+        self.waiting.notify_waiters();
     }
 }
 
@@ -52,6 +61,16 @@ mod tests {
         assert!(streams.open(2).is_none());
         drop(first);
         assert!(streams.open(2).is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_and_whoever_comes_later_learns_of_the_end() {
+        let streams = Arc::new(Streams::default());
+        let mut early = pin!(streams.removed());
+        assert!(futures::poll!(early.as_mut()).is_pending());
+        streams.end();
+        early.await;
+        streams.removed().await;
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Reads from a Secret how its cluster is reached: endpoint, proxy, Konnectivity, and the name in its certificate.
 
-use std::collections::BTreeMap;
-
 use rustls::pki_types::{CertificateDer, ServerName};
 
 use crate::model::ClusterName;
@@ -9,7 +7,7 @@ use crate::upstream::{Endpoint, Host, Konnectivity, Proxy, Route, Scheme, Trust}
 
 use super::compile::Options;
 use super::secret::Data;
-use super::{EndpointType, Unusable};
+use super::{EndpointType, Pairs, Unusable};
 
 /// Where a cluster is that is reached through Konnectivity, by its own name: as in the Go gateway.
 const TUNNELLED_PORT: u16 = 443;
@@ -39,7 +37,7 @@ impl<'a> Way<'a> {
         name: &ClusterName,
         endpoint_type: EndpointType,
         data: Data<'a>,
-        annotations: &BTreeMap<String, String>,
+        annotations: &Pairs,
         options: &Options,
     ) -> Result<Self, Unusable> {
         let (endpoint, through) = match endpoint_type {
@@ -155,7 +153,7 @@ fn proxy(data: Data<'_>) -> Result<Through<'_>, Unusable> {
 fn server_name(
     endpoint: &Endpoint,
     data: Data<'_>,
-    annotations: &BTreeMap<String, String>,
+    annotations: &Pairs,
     options: &Options,
 ) -> Result<Option<ServerName<'static>>, Unusable> {
     let annotation = options.server_name_annotation();
