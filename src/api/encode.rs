@@ -1,5 +1,7 @@
 //! Values as JSON and YAML, as kube-apiserver writes them (apimachinery, pkg/runtime/serializer/json).
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -66,10 +68,25 @@ impl Format {
                 json(value, self.pretty).map_err(|error| error.to_string())
             }
         };
-        written.map(Bytes::from).map_err(|error| {
-            Status::new(Reason::InternalError, format!("the answer cannot be written: {error}"))
-        })
+        written.map(Bytes::from).map_err(|error| unwritten(&error))
     }
+}
+
+/// Made of texts and numbers by ourselves, answers can always be written.
+pub(super) fn unwritten(error: &impl fmt::Display) -> Status {
+    Status::new(Reason::InternalError, format!("the answer cannot be written: {error}"))
+}
+
+/// Compact JSON, without a newline, at the end of a text.
+pub(super) fn append(text: &mut Vec<u8>, value: &impl Serialize) -> Result<(), Status> {
+    let start = text.len();
+    serde_json::to_writer(&mut *text, value).map_err(|error| unwritten(&error))?;
+    if text[start..].iter().any(is_markup) {
+        let escaped = escaped(&text[start..]);
+        text.truncate(start);
+        text.extend(escaped);
+    }
+    Ok(())
 }
 
 /// Compact with a newline at its end, or indented without one: Go's Encoder and MarshalIndent.
@@ -78,7 +95,7 @@ pub(super) fn json(value: &impl Serialize, pretty: bool) -> Result<Vec<u8>, serd
         true => serde_json::to_vec_pretty(value)?,
         false => serde_json::to_vec(value)?,
     };
-    if body.iter().any(|byte| matches!(byte, b'&' | b'<' | b'>')) {
+    if body.iter().any(is_markup) {
         body = escaped(&body);
     }
     if !pretty {
@@ -91,6 +108,10 @@ pub(super) fn json(value: &impl Serialize, pretty: bool) -> Result<Vec<u8>, serd
 fn yaml(value: &impl Serialize) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let value = serde_json::to_value(value)?;
     Ok(serde_saphyr::to_string(&value)?.into_bytes())
+}
+
+fn is_markup(byte: &u8) -> bool {
+    matches!(byte, b'&' | b'<' | b'>')
 }
 
 /// `& < >` within JSON, where they can only stand in strings, as Go's encoder writes them.

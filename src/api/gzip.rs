@@ -11,12 +11,17 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValu
 use crate::model::Answer;
 
 /// Up to here compressing costs more than it saves.
-const THRESHOLD: usize = 128 * 1024;
+pub(super) const THRESHOLD: usize = 128 * 1024;
 
-/// Whether an answer is to be compressed: the caller takes `gzip`, by that name and nothing else about it.
+/// Whether an answer is to be compressed.
 pub fn wants_gzip(headers: &HeaderMap, answer: &Answer) -> bool {
+    answer.body().len() > THRESHOLD && takes_gzip(headers)
+}
+
+/// Whether a caller takes `gzip`, by that name and nothing else about it.
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    answer.body().len() > THRESHOLD && accepted.split(',').any(|token| token.trim() == "gzip")
+    accepted.split(',').any(|token| token.trim() == "gzip")
 }
 
 /// The answer compressed, at the level that takes least time. Ten megabytes take tens of milliseconds: not for a

@@ -15,14 +15,15 @@ use crate::clusters::{Tables, View};
 use crate::model::{Answer, Query, Reason, Status, answer};
 
 use super::cursor::Cursor;
-use super::encode::Encoding;
+use super::encode::{Encoding, Format};
 use super::meta::{ListMeta, Partial};
 use super::negotiation::{self, Form, Wanted};
 use super::options::{ListOptions, Match, too_large, version};
-use super::resource::{Object, Resource};
+use super::pieces::{Objects, Pieces};
+use super::resource::{Kept, Object, Resource};
 use super::serve::filled;
 use super::table::{Include, Table};
-use super::{Api, Request, VERSION, protobuf};
+use super::{Api, Outcome, Request, VERSION, protobuf};
 
 /// For a resourceVersion that the hub has, but we do not know yet.
 const FRESH_WITHIN: Duration = Duration::from_secs(3);
@@ -108,12 +109,12 @@ fn partially(
 
 /// Many objects.
 pub(super) async fn list(
-    api: &Api,
+    api: &Arc<Api>,
     request: &Request<'_>,
     resource: Resource,
     options: &ListOptions,
     tables: &Tables,
-) -> Result<Answer, Status> {
+) -> Result<Outcome, Status> {
     let wanted = negotiation::list(request, &format!("{}List", resource.kind()))?;
     filled(&tables.load())?;
     let cursor = cursor(options, resource)?;
@@ -129,7 +130,28 @@ pub(super) async fn list(
         }
     };
     let (objects, metadata) = page(api, resource, &views, version, options, cursor.as_ref());
-    let each = objects.iter().map(|object| (*object, object.version()));
+    let include = match wanted.form {
+        Form::Table(_) => Include::of(&Query::new(request.query))?,
+        Form::Plain | Form::Partial(_) => Include::Metadata,
+    };
+    if wanted.format != Format::JSON {
+        let each = objects.iter().map(|(object, _)| (*object, object.version()));
+        return whole(api, resource, wanted, include, each, metadata).map(Outcome::Answer);
+    }
+    let empty = whole(api, resource, wanted, include, std::iter::empty(), metadata)?;
+    let rest = objects.iter().map(|(_, view)| Kept::of(*view)).collect();
+    Pieces::begin(Objects::new(api, resource, (wanted.form, include), rest, empty.body()))
+}
+
+/// A list in the form that is wanted.
+fn whole<'a>(
+    api: &Api,
+    resource: Resource,
+    wanted: Wanted,
+    include: Include,
+    each: impl Iterator<Item = (Object<'a>, u64)>,
+    metadata: ListMeta,
+) -> Result<Answer, Status> {
     match wanted.form {
         Form::Plain => {
             let items = each.map(|(object, version)| object.show(version, api)).collect();
@@ -146,7 +168,6 @@ pub(super) async fn list(
             partially(wanted, &List { kind, api_version, metadata, items }, protobuf::partial_list)
         }
         Form::Table(group_version) => {
-            let include = Include::of(&Query::new(request.query))?;
             let table = Table::new(resource, each, metadata, group_version, include, api);
             wanted.format.write(StatusCode::OK, &table)
         }
@@ -190,6 +211,9 @@ fn now(tables: &Tables) -> (Vec<Arc<View>>, u64) {
     (table.iter().map(|cluster| Arc::clone(&cluster.view)).collect(), table.version())
 }
 
+/// An object, and what it is made of unless it is always there.
+type Chosen<'a> = (Object<'a>, Option<&'a Arc<View>>);
+
 /// What of the clusters is wanted, in order, and how to get at the rest.
 fn page<'a>(
     api: &Api,
@@ -198,29 +222,30 @@ fn page<'a>(
     version: u64,
     options: &ListOptions,
     cursor: Option<&Cursor>,
-) -> (Vec<Object<'a>>, ListMeta) {
-    let made = views.iter().filter_map(|view| resource.object(view, api));
-    let mut objects: Vec<Object<'_>> = resource.constant(api).into_iter().chain(made).collect();
+) -> (Vec<Chosen<'a>>, ListMeta) {
+    let made = views.iter().filter_map(|view| Some((resource.object(view, api)?, Some(view))));
+    let constant = resource.constant(api).map(|object| (object, None));
+    let mut objects: Vec<Chosen<'_>> = constant.into_iter().chain(made).collect();
     if let Some(cursor) = cursor {
-        objects.retain(|object| object.place() > cursor.place());
+        objects.retain(|(object, _)| object.place() > cursor.place());
     }
-    objects.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
+    objects.sort_unstable_by(|(one, _), (other, _)| one.place().cmp(&other.place()));
     let total = objects.len();
     // Who says 0 has always got everything.
     let limit = options.limit.filter(|_| options.version != "0").unwrap_or(usize::MAX);
     let mut seen = 0;
     let mut chosen = Vec::with_capacity(total.min(limit));
-    for object in objects {
+    for (object, view) in objects {
         if chosen.len() >= limit {
             break;
         }
         seen += 1;
         if object.is_chosen(&options.selectors, api) {
-            chosen.push(object);
+            chosen.push((object, view));
         }
     }
     let mut metadata = ListMeta { resource_version: version, ..ListMeta::default() };
-    if let Some(last) = chosen.last().filter(|_| seen < total) {
+    if let Some((last, _)) = chosen.last().filter(|_| seen < total) {
         metadata.cursor = Cursor::after(last.place(), version, resource);
         metadata.remaining_item_count = options.selectors.is_empty().then_some(total - seen);
     }

@@ -22,6 +22,7 @@ mod metrics;
 mod negotiation;
 mod openapi;
 mod options;
+mod pieces;
 mod protobuf;
 mod refusal;
 mod resource;
@@ -44,6 +45,7 @@ use openapi::OpenApi;
 pub use gzip::{gzip, wants_gzip};
 pub use health::{BODY_LIMIT, HealthChange, HealthWanted, HealthWrite, MODIFIED};
 pub use metrics::Metrics;
+pub use pieces::Pieces;
 pub use watch::Watch;
 
 /// The one version of the group.
@@ -65,6 +67,8 @@ pub struct Api {
 pub enum Outcome {
     /// A whole answer.
     Answer(Answer),
+    /// 200, and more than should be in memory at once.
+    Pieces(Box<Pieces>),
     /// 200, and events of type `application/json` for as long as there are any.
     Watch(Box<Watch>),
 }

@@ -1,6 +1,7 @@
 //! The two resources that are read here, and their objects, under one roof: lists and watches know nothing else.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -25,6 +26,13 @@ pub(super) enum Resource {
 pub(super) enum Object<'a> {
     Gateway(&'a View),
     Virtual(Source<'a>),
+}
+
+/// An object that is kept for later.
+#[derive(Debug)]
+pub(super) enum Kept {
+    View(Arc<View>),
+    Constant,
 }
 
 /// An object, ready to be written.
@@ -76,6 +84,21 @@ impl Resource {
     pub(super) fn constant(self, api: &Api) -> Option<Object<'static>> {
         let local = self == Self::VirtualClusters && api.shows_local;
         local.then_some(Object::Virtual(Source::Local))
+    }
+}
+
+impl Kept {
+    /// The constant, where there is no view.
+    pub(super) fn of(view: Option<&Arc<View>>) -> Self {
+        view.map_or(Self::Constant, |view| Self::View(Arc::clone(view)))
+    }
+
+    /// What it is in a resource.
+    pub(super) fn object(&self, resource: Resource, api: &Api) -> Option<Object<'_>> {
+        match self {
+            Self::View(view) => resource.object(view, api),
+            Self::Constant => resource.constant(api),
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_LENGTH, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode};
 
 use crate::clusters::{Table, Tables};
 use crate::model::{Answer, Query, Reason, Status, answer};
 
 use super::options::ListOptions;
+use super::pieces::Pieces;
 use super::resource::Resource;
 use super::watch::Watch;
 use super::{Api, Outcome, Request, VERSION, list, refusal};
@@ -20,13 +21,30 @@ pub(super) const RESOURCE: &str = "clustergateways";
 pub(super) async fn serve(api: &Arc<Api>, request: &Request<'_>, tables: &Tables) -> Outcome {
     let mut answer = match route(api, request, tables).await {
         Ok(Outcome::Answer(answer)) => answer,
-        Ok(Outcome::Watch(watch)) => return Outcome::Watch(watch),
+        Ok(Outcome::Pieces(pieces)) if request.method == Method::HEAD => match measured(pieces).await {
+            Ok(answer) => answer,
+            Err(status) => refusal::refuse(&status, request),
+        },
+        Ok(long @ (Outcome::Pieces(_) | Outcome::Watch(_))) => return long,
         Err(status) => refusal::refuse(&status, request),
     };
     if request.method == Method::HEAD {
         *answer.body_mut() = Bytes::new();
     }
     Outcome::Answer(answer)
+}
+
+/// A long answer without its body, but with its length.
+async fn measured(mut pieces: Box<Pieces>) -> Result<Answer, Status> {
+    let mut length = 0;
+    while let Some(piece) = pieces.next()? {
+        length += piece.len();
+        // This thread has others to serve.
+        tokio::task::yield_now().await;
+    }
+    let mut head = pieces.head();
+    head.headers.insert(CONTENT_LENGTH, length.into());
+    Ok(Answer::from_parts(head, Bytes::new()))
 }
 
 /// A path's elements, as many as could matter; a slash at its end means nothing.
@@ -101,7 +119,7 @@ async fn many(
         let watch = Watch::start(api, request, resource, options, tables).await?;
         return Ok(Outcome::Watch(Box::new(watch)));
     }
-    list::list(api, request, resource, &options, tables).await.map(Outcome::Answer)
+    list::list(api, request, resource, &options, tables).await
 }
 
 /// What kube-apiserver's outermost mux says of a path that nothing is at.

@@ -40,8 +40,9 @@ pub(super) struct Table<'a> {
     rows: Vec<Row<'a>>,
 }
 
+/// `metav1.TableRow`
 #[derive(Debug, Serialize)]
-struct Row<'a> {
+pub(super) struct Row<'a> {
     cells: Vec<Value>,
     object: RowObject<'a>,
 }
@@ -82,6 +83,20 @@ impl Column {
     }
 }
 
+impl<'a> Row<'a> {
+    /// An object by its resourceVersion, in a version of meta.k8s.io.
+    pub(super) fn new(object: Object<'a>, of: u64, version: &str, include: Include, api: &Api) -> Self {
+        Self {
+            cells: object.cells(api),
+            object: match include {
+                Include::None => RowObject::None,
+                Include::Metadata => RowObject::Metadata(Partial::new(object.metadata(of, api), version)),
+                Include::Object => RowObject::Object(Box::new(object.show(of, api))),
+            },
+        }
+    }
+}
+
 impl<'a> Table<'a> {
     /// Of objects, each by its resourceVersion, in a version of meta.k8s.io.
     pub(super) fn new(
@@ -92,14 +107,7 @@ impl<'a> Table<'a> {
         include: Include,
         api: &Api,
     ) -> Self {
-        let rows = objects.map(|(object, of)| Row {
-            cells: object.cells(api),
-            object: match include {
-                Include::None => RowObject::None,
-                Include::Metadata => RowObject::Metadata(Partial::new(object.metadata(of, api), version)),
-                Include::Object => RowObject::Object(Box::new(object.show(of, api))),
-            },
-        });
+        let rows = objects.map(|(object, of)| Row::new(object, of, version, include, api));
         Self {
             kind: "Table",
             api_version: format!("meta.k8s.io/{version}"),

@@ -73,7 +73,7 @@ impl Replica {
     pub(super) async fn watch(&self, target: &str) -> Box<Watch> {
         match self.ask(target, &[]).await {
             Outcome::Watch(watch) => watch,
-            Outcome::Answer(answer) => panic!("{answer:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -82,7 +82,7 @@ impl Replica {
             Outcome::Answer(answer) => {
                 (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
             }
-            Outcome::Watch(watch) => panic!("{watch:?}"),
+            other => panic!("{other:?}"),
         }
     }
 }

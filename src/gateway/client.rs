@@ -32,6 +32,9 @@ pub(super) enum Gone {
     /// What the caller sends is no HTTP.
     #[error("the caller broke the protocol: {0}")]
     Protocol(String),
+    /// It is not the caller: the rest of the answer could not be made.
+    #[error("the answer broke off: {0}")]
+    Unmade(String),
 }
 
 /// A request's body on its way in.

@@ -7,9 +7,9 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tokio::time::timeout;
 
-use crate::api::{self, BODY_LIMIT, HealthChange, HealthWanted, HealthWrite};
+use crate::api::{self, BODY_LIMIT, HealthChange, HealthWanted, HealthWrite, Pieces};
 use crate::clusters::{Cluster, HealthUpdate, NotWritten};
-use crate::model::{Answer, Reason, Status};
+use crate::model::{Answer, Reason, Status, local_headers};
 
 use super::client::{Body, Gone, Reply};
 use super::record::{Progress, Traffic};
@@ -50,6 +50,14 @@ impl Gateway {
     ) -> Option<Answer> {
         let served = match self.outcome(parts, path, &mut body, reply).await {
             Ok(api::Outcome::Answer(answer)) => return Some(answer),
+            Ok(api::Outcome::Pieces(pieces)) => {
+                progress.code(StatusCode::OK);
+                let mut traffic = Traffic::default();
+                let sent = &mut traffic.sent;
+                let streamed = self.pieces(pieces, &parts.headers, audit_id, reply, sent).await;
+                progress.traffic(traffic);
+                streamed
+            }
             Ok(api::Outcome::Watch(watch)) => {
                 progress.code(StatusCode::OK);
                 let mut traffic = Traffic::default();
@@ -82,7 +90,7 @@ impl Gateway {
         let answer = match self.parts.api.health_write(&request) {
             None => match self.parts.api.answer(&request, &self.parts.tables).await {
                 api::Outcome::Answer(answer) => answer,
-                watch @ api::Outcome::Watch(_) => return Ok(watch),
+                long @ (api::Outcome::Pieces(_) | api::Outcome::Watch(_)) => return Ok(long),
             },
             Some(begun) => {
                 let written = async { self.write(begun?, &parts.headers, body, reply).await }.await;
@@ -188,6 +196,44 @@ impl Gateway {
                 Status::new(Reason::ServiceUnavailable, message).with_retry_after(Duration::from_secs(1))
             }
             NotWritten::TimedOut => Status::new(Reason::Timeout, message),
+        }
+    }
+
+    /// Writes a long answer as it is taken.
+    async fn pieces(
+        &self,
+        mut pieces: Box<Pieces>,
+        headers: &HeaderMap,
+        audit_id: &HeaderValue,
+        reply: &mut Reply,
+        sent: &mut u64,
+    ) -> Result<(), Gone> {
+        let compressed = pieces.compress(headers);
+        let mut head = pieces.head();
+        local_headers(&mut head.headers, Some(audit_id));
+        reply.head(head, false).await?;
+        loop {
+            let piece = if compressed {
+                // Not on this thread, which has others to serve.
+                let made = self.parts.control.spawn_blocking(move || {
+                    let piece = pieces.next();
+                    (pieces, piece)
+                });
+                let (back, piece) = made.await.map_err(|error| Gone::Unmade(error.to_string()))?;
+                pieces = back;
+                piece
+            } else {
+                tokio::task::yield_now().await;
+                pieces.next()
+            };
+            // What was begun can only be broken off.
+            match piece.map_err(|status| Gone::Unmade(status.message().to_owned()))? {
+                Some(piece) => {
+                    *sent += piece.len() as u64;
+                    reply.data(piece).await?;
+                }
+                None => return reply.finish().await,
+            }
         }
     }
 

@@ -27,7 +27,7 @@ use crate::model::{Query, Reason, Status};
 use super::list::fresh;
 use super::negotiation::{self, Form};
 use super::options::{ListOptions, Timeout, version};
-use super::resource::{Object, Resource};
+use super::resource::{Kept, Object, Resource};
 use super::selector::Selectors;
 use super::serve::filled;
 use super::table::Include;
@@ -58,7 +58,7 @@ pub struct Watch {
     /// Everything up to this resourceVersion is known already.
     after: u64,
     /// What there was when it began.
-    initial: VecDeque<Initial>,
+    initial: VecDeque<Kept>,
     /// To be said once that is told.
     initial_end: Option<u64>,
     queue: VecDeque<Arc<Event>>,
@@ -67,13 +67,6 @@ pub struct Watch {
     failure: Option<Status>,
     ended: bool,
     _open: Open,
-}
-
-/// Something that there was when a watch began.
-#[derive(Debug)]
-enum Initial {
-    Cluster(Arc<View>),
-    Constant,
 }
 
 /// Counts a watch as long as it is there.
@@ -208,11 +201,7 @@ impl Watch {
                     .filter(|(object, _)| object.is_chosen(&self.selectors, &self.api))
                     .collect();
                 objects.sort_unstable_by(|(one, _), (other, _)| one.place().cmp(&other.place()));
-                let initial = objects.into_iter().map(|(_, view)| match view {
-                    Some(view) => Initial::Cluster(Arc::clone(view)),
-                    None => Initial::Constant,
-                });
-                self.initial = initial.collect();
+                self.initial = objects.into_iter().map(|(_, view)| Kept::of(view)).collect();
                 (self.position, self.after) = (position, table.version());
                 self.initial_end = bookmarks.then_some(table.version());
             }
@@ -229,11 +218,8 @@ impl Watch {
         Ok(())
     }
 
-    fn tell_initial(&mut self, initial: &Initial) -> Bytes {
-        let object = match initial {
-            Initial::Cluster(view) => self.resource.object(view, &self.api),
-            Initial::Constant => self.resource.constant(&self.api),
-        };
+    fn tell_initial(&mut self, initial: &Kept) -> Bytes {
+        let object = initial.object(self.resource, &self.api);
         // It was one when the watch began, and views do not change.
         object.map_or_else(Bytes::new, |object| {
             self.encoder.event(self.resource, Kind::Added, object, object.version(), &self.api)
