@@ -10,8 +10,8 @@
 mod cluster;
 mod connections;
 mod counts;
-mod histogram;
 mod gauges;
+mod histogram;
 mod labels;
 pub mod logging;
 mod metrics;

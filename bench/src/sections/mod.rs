@@ -1,8 +1,10 @@
 //! What is measured: one file each.
 
 mod bulk;
+mod clusters;
 mod handshakes;
 mod latency;
+mod model;
 mod streams;
 pub(crate) mod table;
 mod throughput;
@@ -59,6 +61,12 @@ pub(crate) const ALL: &[Section] = &[
         run: |stage| Box::pin(bulk::run(stage)),
     },
     Section {
+        name: "clusters",
+        title: "Many clusters",
+        quick: true,
+        run: |stage| Box::pin(clusters::run(stage)),
+    },
+    Section {
         name: "streams",
         title: "Upgraded streams",
         quick: true,
@@ -69,5 +77,11 @@ pub(crate) const ALL: &[Section] = &[
         title: "New connections",
         quick: true,
         run: |stage| Box::pin(handshakes::run(stage)),
+    },
+    Section {
+        name: "model",
+        title: "Scale past this machine",
+        quick: false,
+        run: |stage| Box::pin(model::run(stage)),
     },
 ];

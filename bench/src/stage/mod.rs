@@ -16,7 +16,7 @@ use crate::options::Options;
 
 pub(crate) use contender::Contender;
 pub(crate) use gateway::{
-    CLUSTER_GROUP_PATH, GROUPS, USER, cluster_path, start as start_gateway, start_on_one_core,
+    CLUSTER, CLUSTER_GROUP_PATH, GROUPS, USER, cluster_path, start as start_gateway, start_on_one_core,
 };
 pub(crate) use place::Place;
 pub(crate) use upstream::Upstream;
