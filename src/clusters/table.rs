@@ -166,10 +166,10 @@ impl Tables {
     }
 }
 
-#[cfg(test)]
 impl Tables {
-    /// Tables that hold this one, as after a first list.
-    pub(crate) fn holding(table: Table) -> Self {
+    /// Tables that hold this one, as after a first list. For tests and benchmarks: only a writer can change them.
+    #[doc(hidden)]
+    pub fn holding(table: Table) -> Self {
         let tables = Self::default();
         tables.publish(table, Changes::Unknown);
         tables

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, StatusCode};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,7 @@ use crate::upstream::{Head, Receiver, Sender, UpstreamError, Worker};
 
 use super::client::{Body, Gone, Reply};
 use super::headers;
+use super::outbound::Outbound;
 use super::record::Traffic;
 use super::relay::{End, relay};
 use super::replay::Replay;
@@ -32,8 +33,7 @@ pub(super) struct Plan {
     /// What it is sent with first.
     pub(super) grant: Arc<Grant>,
     pub(super) worker: Worker,
-    /// Less the credential.
-    pub(super) request: Request<()>,
+    pub(super) request: Outbound,
     /// There is no body.
     pub(super) bodiless: bool,
     /// The caller waits for a 100 before it sends its body.
@@ -83,7 +83,7 @@ pub(super) async fn forward(
     let mut grant = Arc::clone(&plan.grant);
     let mut is_renewed = false;
     loop {
-        let request = authorized(&plan.request, &grant);
+        let request = plan.request.request(&grant);
         let (outcome, answered) = match grant.upstream.exchange(plan.worker, request, plan.bodiless).await {
             Err(error) => (Outcome::Failed(error), false),
             Ok((sender, receiver)) => {
@@ -94,7 +94,7 @@ pub(super) async fn forward(
             Outcome::Failed(error)
                 if !answered
                     && attempt < attempts(&error)
-                    && may_repeat(&error, plan.request.method(), &body, plan.expects_continue) =>
+                    && may_repeat(&error, &plan.request.method, &body, plan.expects_continue) =>
             {
                 attempt += 1;
                 tracing::debug!(%error, attempt, "repeating a request over another connection");
@@ -293,14 +293,4 @@ fn http_continue() -> http::Response<()> {
     let mut response = http::Response::new(());
     *response.status_mut() = StatusCode::CONTINUE;
     response
-}
-
-/// A copy of a request with a credential on it.
-pub(super) fn authorized(request: &Request<()>, grant: &Grant) -> Request<()> {
-    let mut copy = Request::new(());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    grant.authorize(copy.headers_mut());
-    copy
 }

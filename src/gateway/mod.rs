@@ -9,6 +9,7 @@ mod failure;
 mod forward;
 mod headers;
 mod local;
+mod outbound;
 mod own;
 mod record;
 mod relay;
@@ -17,6 +18,8 @@ mod request;
 mod route;
 mod service;
 mod settle;
+#[doc(hidden)]
+pub mod stages;
 mod stream;
 mod upgrade;
 

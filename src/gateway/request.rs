@@ -1,5 +1,5 @@
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Uri, Version, header};
 
 use crate::model::{Reason, Status};
 use crate::upstream::{Endpoint, Scheme as EndpointScheme};
@@ -7,36 +7,20 @@ use crate::upstream::{Endpoint, Scheme as EndpointScheme};
 /// Makes the request's line for a cluster: what follows `/proxy` and the query go out byte for byte.
 pub(super) fn target(endpoint: &Endpoint, rest: &str, query: Option<&str>) -> Result<Uri, Status> {
     let prefix = endpoint.path_prefix();
-    let mut path = String::with_capacity(prefix.len() + rest.len() + query.map_or(0, str::len) + 2);
-    path.push_str(prefix);
-    path.push_str(rest);
-    if path.is_empty() {
-        path.push('/');
-    }
-    if let Some(query) = query {
-        path.push('?');
-        path.push_str(query);
-    }
+    let root = if prefix.is_empty() && rest.is_empty() { "/" } else { "" };
+    let (mark, query) = query.map_or(("", ""), |query| ("?", query));
+    // Of just the size that it has in the end, so that it is allocated once.
+    let path = [prefix, rest, root, mark, query].concat();
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(match endpoint.scheme() {
         EndpointScheme::Https => Scheme::HTTPS,
         EndpointScheme::Http => Scheme::HTTP,
     });
     let bad = |what: &str| Status::new(Reason::BadRequest, format!("the {what} cannot be sent to a cluster"));
-    parts.authority = Some(Authority::try_from(endpoint.authority()).map_err(|_| bad("cluster's endpoint"))?);
+    parts.authority = Some(endpoint.uri_authority().ok_or_else(|| bad("cluster's endpoint"))?.clone());
     parts.path_and_query =
         Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(path)).map_err(|_| bad("path"))?);
     Uri::from_parts(parts).map_err(|_| bad("path"))
-}
-
-/// Puts a request together.
-pub(super) fn assemble(method: Method, uri: Uri, headers: HeaderMap) -> Request<()> {
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    *request.version_mut() = Version::HTTP_2;
-    request
 }
 
 /// The protocols that the caller wants to switch to (RFC 9110 section 7.8), if it wants to.
@@ -61,12 +45,6 @@ pub(super) fn upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderVal
         values.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !is_http(name)).collect();
     let wanted = HeaderValue::from_str(&protocols.join(", ")).ok();
     wanted.filter(|wanted| !wanted.is_empty())
-}
-
-/// Puts back what says that the protocol is to be switched.
-pub(super) fn ask_to_upgrade(headers: &mut HeaderMap, protocols: HeaderValue) {
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, protocols);
 }
 
 #[cfg(test)]

@@ -20,12 +20,13 @@ use crate::authn::{ClientChain, WorkerAuthenticator};
 use crate::authz::WorkerAuthorizer;
 use crate::clusters::{Cluster, HealthWriter, Tables};
 use crate::exchange::{Identity, WorkerExchanger};
-use crate::model::{AUDIT_ID, Answer, Query, Reason, RequestInfo, Status, User};
+use crate::model::{Answer, Query, Reason, RequestInfo, Status, User};
 use crate::telemetry::{Metrics, Target};
 use crate::upstream::Worker;
 
 use super::client::{self, Body, Reply};
 use super::forward::{Plan, forward};
+use super::outbound::Outbound;
 use super::own::BODIES;
 use super::record::Progress;
 use super::route::{BadPath, Route, decode, is_long_running, is_resumable, route};
@@ -281,24 +282,22 @@ impl Gateway {
         let uri = request::target(access.endpoint(), rest, query)?;
         let expects_continue = headers::expects_continue(&parts.headers);
         let upgrade = request::upgrade(parts.version, &parts.headers);
-        let mut headers = std::mem::take(&mut parts.headers);
-        headers::clean_request(&mut headers, |name| self.parts.authenticator.is_identity_header(name));
-        headers::forwarded_for(&mut headers, caller.peer.ip());
-        headers.insert(AUDIT_ID, audit_id.clone());
-        if let Identity::Impersonate(impersonation) = identity {
-            for (name, value) in impersonation.iter() {
-                headers.append(name.clone(), value.clone());
-            }
-        }
         let is_upgrade = upgrade.is_some();
-        if let Some(protocols) = upgrade {
-            request::ask_to_upgrade(&mut headers, protocols);
+        let request = Outbound {
+            method: parts.method.clone(),
+            uri,
+            headers: std::mem::take(&mut parts.headers),
+            caller: caller.peer.ip(),
+            audit_id: audit_id.clone(),
+            identity,
+            upgrade,
         }
+        .without_identity(self.parts.authenticator.is_identity_header());
         let plan = Plan {
             access,
             grant,
             worker: self.parts.worker,
-            request: request::assemble(parts.method.clone(), uri, headers),
+            request,
             bodiless: body.is_empty(),
             expects_continue,
             long_running,

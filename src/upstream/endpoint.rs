@@ -1,6 +1,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use http::uri::Authority;
 use rustls::pki_types::ServerName;
 use thiserror::Error;
 
@@ -14,6 +15,8 @@ pub struct Endpoint {
     port: u16,
     path_prefix: String,
     authority: String,
+    /// The same, parsed for those who make a request's line of it; none where no request could carry it.
+    uri_authority: Option<Authority>,
 }
 
 /// `https`, or `http` for those who terminate TLS elsewhere.
@@ -91,7 +94,8 @@ impl Endpoint {
             true => host.to_string(),
             false => format!("{host}:{port}"),
         };
-        Self { scheme, host, port, path_prefix: String::new(), authority }
+        let uri_authority = Authority::try_from(authority.as_str()).ok();
+        Self { scheme, host, port, path_prefix: String::new(), authority, uri_authority }
     }
 
     /// The scheme.
@@ -117,6 +121,11 @@ impl Endpoint {
     /// What the server sees as Host or `:authority`: the port only where it is not the scheme's own.
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// The same as a part of a URI; none where no URI can hold it.
+    pub fn uri_authority(&self) -> Option<&Authority> {
+        self.uri_authority.as_ref()
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use rustls::pki_types::UnixTime;
 use tokio::runtime::Handle;
 
@@ -79,9 +79,11 @@ impl WorkerAuthenticator {
         self.authenticate_at(UnixTime::now().as_secs(), chain, headers).await
     }
 
-    /// Whether a header says who somebody is and so must not be passed on as it came.
-    pub fn is_identity_header(&self, name: &http::HeaderName) -> bool {
-        self.shared.configs.load().is_identity_header(name)
+    /// Whether a header says who somebody is and so must not be passed on as it came: to be asked about one header
+    /// after the other, not to be held across an await.
+    pub fn is_identity_header(&self) -> impl Fn(&HeaderName) -> bool {
+        let config = self.shared.configs.load();
+        move |name| config.is_identity_header(name)
     }
 
     async fn authenticate_at(

@@ -10,7 +10,7 @@ use crate::model::{Reason, Status};
 use crate::upstream::{Receiver, Upgrade, Upgraded, UpstreamError};
 
 use super::super::client::{Body, Gone, Reply};
-use super::super::forward::{Outcome, Plan, authorized};
+use super::super::forward::{Outcome, Plan};
 use super::super::headers;
 use super::super::record::Traffic;
 use super::super::relay::{End, relay};
@@ -111,8 +111,7 @@ async fn switch(
     whole: &Bytes,
     body: &mut Body,
 ) -> Result<Result<Upgrade, UpstreamError>, Gone> {
-    let mut upgrade =
-        pin!(grant.upstream.upgrade(plan.worker, authorized(&plan.request, grant), whole.clone()));
+    let mut upgrade = pin!(grant.upstream.upgrade(plan.worker, plan.request.request(grant), whole.clone()));
     tokio::select! {
         biased;
         answer = &mut upgrade => Ok(answer),
