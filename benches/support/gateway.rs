@@ -18,7 +18,7 @@ use cluster_gateway::exchange::{Exchanger, GlobalRules, WorkerExchanger};
 use cluster_gateway::gateway::{Caller, Gateway, Options, Parts, StreamOptions};
 use cluster_gateway::model::{ClusterName, GroupName};
 use cluster_gateway::reviews::Failed;
-use cluster_gateway::telemetry::{self, Tunnels};
+use cluster_gateway::telemetry::{self, Connections, Tunnels};
 use cluster_gateway::upstream::{
     Endpoint, Network, Resolver, Route, Speaks, SystemRoots, Trust, Upstream, UpstreamSpec, Worker,
 };
@@ -97,7 +97,7 @@ impl Stand {
             api: Arc::new(Api::new(GroupName::default(), false, counted)),
             health,
             control,
-            operations: Operations::new(Readiness::default(), registry),
+            operations: Operations::new(Readiness::default(), metrics.clone(), Handle::current()),
             metrics: metrics.clone(),
             options: Options {
                 group: GroupName::DEFAULT.into(),
@@ -191,6 +191,7 @@ fn reading(registry: &Registry, metrics: &telemetry::Metrics) -> clusters::Optio
             resolver: Resolver::new(control.clone()),
             system: SystemRoots::default(),
             tunnels: Tunnels::new(registry).expect("metrics"),
+            connections: Connections::new(registry).expect("metrics"),
         },
         konnectivity: None,
         credentials: Sources::new(
