@@ -1,5 +1,5 @@
 # The one door. Everything that is missing is set up on the way, or named with the command that installs it.
-.PHONY: help quickstart test lint fmt test-long bench bench-full setup setup-lint setup-bench setup-test
+.PHONY: help quickstart test lint fmt test-long bench bench-full bench-hot-path bench-instructions setup setup-lint setup-bench setup-test
 
 # Where rustup and Go's tarball put things, for shells that do not know yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
@@ -9,7 +9,7 @@ RELEASED := $(or $(CLUSTER_GATEWAY_BIN),$(TARGET)/release/cluster-gateway)
 TESTED := $(or $(CLUSTER_GATEWAY_BIN),$(TARGET)/debug/cluster-gateway)
 
 help: ## Say what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
 
 quickstart: setup ## A hub, two clusters and the gateway here; kubectl through it. ONCE=1 ends after the show
 	@echo "The gateway, as it is released (a few minutes the first time) ..."
@@ -35,6 +35,13 @@ bench: setup-bench ## The gateway beside other proxies, five minutes; BENCH='--h
 # An hour: before a release, and after a change to the data path that a quick run cannot tell from noise.
 bench-full: setup-bench ## The same with long rounds and everything in it
 	@'$(TARGET)/release/bench' --full $(BENCH)
+
+bench-hot-path: ## What our own code takes for a proxied request, step by step and altogether
+	cargo bench --locked --workspace --bench hot_path
+
+# valgrind counts the same on a busy machine. Compares with benches/instructions.txt; SAVE=1 writes it.
+bench-instructions: ## How many instructions that is, against what is committed (valgrind)
+	cargo bench --locked --workspace --bench instructions
 
 lint: setup-lint ## Formatting and clippy
 	cargo fmt --all --check

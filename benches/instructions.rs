@@ -83,7 +83,12 @@ fn report() -> Result<ExitCode, String> {
             + &lines.collect::<String>();
         fs::write(BASELINE, text).map_err(|error| format!("{BASELINE}: {error}"))?;
     }
-    let text = fs::read_to_string(BASELINE).map_err(|error| format!("{BASELINE}: {error}"))?;
+    let text = match fs::read_to_string(BASELINE) {
+        Ok(text) => text,
+        // Nothing to compare with yet: SAVE=1 makes it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(format!("{BASELINE}: {error}")),
+    };
     Ok(compare(&counts, &baseline(&text)))
 }
 
