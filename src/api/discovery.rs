@@ -4,7 +4,7 @@ use crate::model::{Answer, GroupName, Status};
 
 use super::document::Document;
 use super::encode::Format;
-use super::{Request, VERSION, negotiation};
+use super::{Request, VERSION, negotiation, protobuf};
 
 /// What this server serves, in the three forms that there are (aggregated since KEP-3352).
 #[derive(Debug)]
@@ -83,15 +83,21 @@ impl Discovery {
                 "/readyz",
                 "/version",
             ]})),
-            groups: Document::new(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [api_group]})),
-            aggregated: Document::new(aggregated(group)),
-            group: Document::new(with_kind("APIGroup", api_group)),
-            resources: Document::new(json!({
-                "kind": "APIResourceList",
-                "apiVersion": "v1",
-                "groupVersion": group_version,
-                "resources": RESOURCES.iter().flat_map(listed).collect::<Vec<_>>(),
-            })),
+            groups: Document::of_message(
+                json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [api_group]}),
+                protobuf::API_GROUP_LIST,
+            ),
+            aggregated: Document::of_message(aggregated(group), protobuf::DISCOVERY),
+            group: Document::of_message(with_kind("APIGroup", api_group), protobuf::API_GROUP),
+            resources: Document::of_message(
+                json!({
+                    "kind": "APIResourceList",
+                    "apiVersion": "v1",
+                    "groupVersion": group_version,
+                    "resources": RESOURCES.iter().flat_map(listed).collect::<Vec<_>>(),
+                }),
+                protobuf::API_RESOURCE_LIST,
+            ),
         }
     }
 

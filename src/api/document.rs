@@ -10,12 +10,15 @@ use crate::model::{Answer, Status, answer};
 
 use super::Request;
 use super::encode::{self, Encoding, Format};
+use super::protobuf::{self, Field};
 
 /// A document that is the same for everybody.
 #[derive(Debug)]
 pub(super) struct Document {
     value: Value,
     compact: Bytes,
+    /// In Kubernetes' protobuf, of documents that have such a form.
+    protobuf: Option<Bytes>,
     tag: String,
 }
 
@@ -28,7 +31,13 @@ impl Document {
             .iter()
             .map(|byte| format!("{byte:02X}"))
             .collect();
-        Self { value, compact: compact.into(), tag }
+        Self { value, compact: compact.into(), protobuf: None, tag }
+    }
+
+    /// One that can also be had in protobuf, where it has these fields.
+    pub(super) fn of_message(value: Value, fields: &[Field]) -> Self {
+        let protobuf = Some(protobuf::envelope(&value, fields).into());
+        Self { protobuf, ..Self::new(value) }
     }
 
     /// What it says.
@@ -43,10 +52,12 @@ impl Document {
 
     /// The document.
     pub(super) fn plain(&self, format: Format) -> Result<Answer, Status> {
-        match format {
-            Format::JSON => Ok(answer(StatusCode::OK, Encoding::Json.content_type(), self.compact.clone())),
-            _ => format.write(StatusCode::OK, &self.value),
-        }
+        let kept = match (format, &self.protobuf) {
+            (Format::JSON, _) => &self.compact,
+            (Format { encoding: Encoding::Protobuf, .. }, Some(message)) => message,
+            _ => return format.write(StatusCode::OK, &self.value),
+        };
+        Ok(answer(StatusCode::OK, format.encoding.content_type(), kept.clone()))
     }
 
     /// The document with its tag, or 304 for those who have it (endpoints/discovery/aggregated/etag.go).

@@ -43,7 +43,7 @@ use discovery::Discovery;
 use openapi::OpenApi;
 
 pub use gzip::{gzip, wants_gzip};
-pub use health::{BODY_LIMIT, HealthChange, HealthWanted, HealthWrite, MODIFIED};
+pub use health::{BODY_LIMIT, HealthChange, HealthWanted, HealthWrite, MODIFIED, Warnings};
 pub use metrics::Metrics;
 pub use pieces::Pieces;
 pub use watch::Watch;
@@ -69,7 +69,7 @@ pub enum Outcome {
     Answer(Answer),
     /// 200, and more than should be in memory at once.
     Pieces(Box<Pieces>),
-    /// 200, and events of type `application/json` for as long as there are any.
+    /// 200, and events for as long as there are any.
     Watch(Box<Watch>),
 }
 

@@ -70,26 +70,26 @@ pub(super) fn list(request: &Request<'_>, kind: &str) -> Result<Wanted, Status> 
     Ok(Wanted { form, format })
 }
 
-/// For the events of a watch, each of one object. They are written in JSON only.
-pub(super) fn stream(request: &Request<'_>) -> Result<Form, Status> {
-    let only_json = |encoding, convert: Option<Convert<'_>>| {
-        resource(encoding, convert).filter(|_| encoding == Encoding::Json)
+/// For the events of a watch, each of one object. In letters that events can be told in: what stands first counts, also
+/// where it is none of them.
+pub(super) fn stream(request: &Request<'_>) -> Result<Wanted, Status> {
+    const STREAMED: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    let refuse = |types| Err(not_acceptable(format!("only the following media types are accepted: {types}")));
+    let (target, format) = choose(request, resource)?;
+    let form = match target {
+        _ if format.encoding == Encoding::Yaml => return refuse(STREAMED),
+        Target::Plain => Form::Plain,
+        Target::Table(version) => Form::Table(version),
+        Target::One(version) => Form::Partial(version),
+        Target::Many(_) => return refuse(MEDIA_TYPES),
     };
-    match select(request, true, only_json) {
-        Some((Target::Plain, _)) => Ok(Form::Plain),
-        Some((Target::Table(version), _)) => Ok(Form::Table(version)),
-        Some((Target::One(version), _)) => Ok(Form::Partial(version)),
-        Some((Target::Many(_), _)) | None => {
-            Err(not_acceptable(format!("only the following media types are accepted: {MEDIA_TYPES}")))
-        }
-    }
+    // Events are never indented.
+    Ok(Wanted { form, format: Format { pretty: false, ..format } })
 }
 
 /// For a document.
 pub(super) fn document(request: &Request<'_>) -> Result<Format, Status> {
-    let (_, format) = choose(request, |encoding, convert| {
-        (convert.is_none() && encoding != Encoding::Protobuf).then_some(())
-    })?;
+    let (_, format) = choose(request, |_, convert| convert.is_none().then_some(()))?;
     Ok(format)
 }
 
@@ -102,8 +102,7 @@ pub(super) fn failure(request: &Request<'_>) -> Option<Format> {
 
 /// Whether `/apis` is wanted as a whole (KEP-3352), and not just as a list of groups.
 pub(super) fn aggregated(request: &Request<'_>) -> Result<(bool, Format), Status> {
-    choose(request, |encoding, convert| match convert {
-        _ if encoding == Encoding::Protobuf => None,
+    choose(request, |_, convert| match convert {
         None => Some(false),
         Some(Convert { kind: "APIGroupDiscoveryList", group: "apidiscovery.k8s.io", version: "v2" }) => {
             Some(true)

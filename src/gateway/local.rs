@@ -45,7 +45,7 @@ pub(super) async fn stream(
     sent: &mut u64,
 ) -> Result<(), Gone> {
     let mut head = Response::new(()).into_parts().0;
-    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    head.headers.insert(header::CONTENT_TYPE, watch.content_type());
     local_headers(&mut head.headers, Some(audit_id));
     reply.head(head, false).await?;
     let mut left = pin!(left(&mut body));

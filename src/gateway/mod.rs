@@ -20,6 +20,7 @@ mod service;
 mod settle;
 #[doc(hidden)]
 pub mod stages;
+mod socket;
 mod stream;
 mod upgrade;
 

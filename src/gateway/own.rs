@@ -7,13 +7,14 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tokio::time::timeout;
 
-use crate::api::{self, BODY_LIMIT, HealthChange, HealthWanted, HealthWrite, Pieces};
+use crate::api::{self, BODY_LIMIT, HealthChange, HealthWanted, HealthWrite, Pieces, Warnings};
 use crate::clusters::{Cluster, HealthUpdate, NotWritten};
 use crate::model::{Answer, Reason, Status, local_headers};
 
 use super::client::{Body, Gone, Reply};
 use super::record::{Progress, Traffic};
 use super::service::{Caller, Gateway};
+use super::socket::{self, Socket};
 use super::{headers, local};
 
 /// Bodies that one worker reads at once: what is read is held until it is written.
@@ -32,8 +33,8 @@ enum Failure {
 }
 
 impl Gateway {
-    /// Serves a request that is not for a cluster; the caller may do what it asks. Gives what is to be answered, if
-    /// that has not been done.
+    /// Serves a request that is not for a cluster; the caller may do what it asks. Gives what its connection becomes,
+    /// or what is to be answered, if that has not been done.
     #[expect(
         clippy::too_many_arguments,
         reason = "the parts of one request, each of which somebody else owns"
@@ -47,9 +48,9 @@ impl Gateway {
         caller: &Caller,
         audit_id: &HeaderValue,
         progress: &mut Progress,
-    ) -> Option<Answer> {
+    ) -> Result<Socket, Option<Answer>> {
         let served = match self.outcome(parts, path, &mut body, reply).await {
-            Ok(api::Outcome::Answer(answer)) => return Some(answer),
+            Ok(api::Outcome::Answer(answer)) => return Err(Some(answer)),
             Ok(api::Outcome::Pieces(pieces)) => {
                 progress.code(StatusCode::OK);
                 let mut traffic = Traffic::default();
@@ -57,6 +58,9 @@ impl Gateway {
                 let streamed = self.pieces(pieces, &parts.headers, audit_id, reply, sent).await;
                 progress.traffic(traffic);
                 streamed
+            }
+            Ok(api::Outcome::Watch(watch)) if socket::is_wanted(parts.version, &parts.headers) => {
+                return Socket::open(watch, &parts.headers).map_err(|answer| Some(*answer));
             }
             Ok(api::Outcome::Watch(watch)) => {
                 progress.code(StatusCode::OK);
@@ -72,7 +76,7 @@ impl Gateway {
             progress.gone(&gone);
             reply.abort();
         }
-        None
+        Err(None)
     }
 
     async fn outcome(
@@ -93,12 +97,16 @@ impl Gateway {
                 long @ (api::Outcome::Pieces(_) | api::Outcome::Watch(_)) => return Ok(long),
             },
             Some(begun) => {
-                let written = async { self.write(begun?, &parts.headers, body, reply).await }.await;
-                match written {
+                let mut warnings = Warnings::default();
+                let written =
+                    async { self.write(begun?, &parts.headers, body, reply, &mut warnings).await }.await;
+                let mut answer = match written {
                     Ok(answer) => answer,
                     Err(Failure::Status(status)) => api::Api::refuse(&status, &request),
                     Err(Failure::Gone(gone)) => return Err(gone),
-                }
+                };
+                warnings.onto(answer.headers_mut());
+                answer
             }
         };
         Ok(api::Outcome::Answer(self.compressed(answer, &parts.headers).await))
@@ -110,6 +118,7 @@ impl Gateway {
         headers: &HeaderMap,
         body: &mut Body,
         reply: &mut Reply,
+        warnings: &mut Warnings,
     ) -> Result<Answer, Failure> {
         // Held until the answer is made.
         let Ok(_place) = self.bodies.try_acquire() else {
@@ -119,13 +128,13 @@ impl Gateway {
             );
             return Err(status.with_retry_after(Duration::from_secs(1)).into());
         };
-        let change = write.read(read(headers, body, reply).await?)?;
+        let change = write.read(read(headers, body, reply).await?, warnings)?;
         for _ in 1..ATTEMPTS {
-            if let Some(answer) = self.attempt(&write, &change, false).await? {
+            if let Some(answer) = self.attempt(&write, &change, false, warnings).await? {
                 return Ok(answer);
             }
         }
-        let last = self.attempt(&write, &change, true).await?;
+        let last = self.attempt(&write, &change, true, warnings).await?;
         last.ok_or_else(|| self.parts.api.conflict(write.name(), api::MODIFIED).into())
     }
 
@@ -135,10 +144,11 @@ impl Gateway {
         write: &HealthWrite<'_>,
         change: &HealthChange,
         last: bool,
+        warnings: &mut Warnings,
     ) -> Result<Option<Answer>, Status> {
         let cluster = Arc::clone(self.parts.api.cluster(&self.parts.tables.load(), write.name())?);
-        let HealthWanted { health, resource_version, dry_run, field_manager, mut warnings } =
-            write.apply(change, &cluster)?;
+        let HealthWanted { health, resource_version, dry_run, field_manager } =
+            write.apply(change, &cluster, warnings)?;
         let insists = resource_version.is_some();
         let update = HealthUpdate {
             name: cluster.name.clone(),
@@ -160,11 +170,11 @@ impl Gateway {
             self.follow(&cluster).await;
         }
         if !self.parts.health.is_shown() {
-            warnings.push(
-                "the health is in the cluster's Secret and not shown: the feature gate HealthinessCheck is off".to_owned(),
+            warnings.add(
+                "the health is in the cluster's Secret and not shown: the feature gate HealthinessCheck is off",
             );
         }
-        write.answer(&shown, &warnings).map(Some)
+        write.answer(&shown).map(Some)
     }
 
     /// Waits until the table has another version of a cluster, so that whoever wrote reads what was written.

@@ -32,7 +32,7 @@ use super::record::Progress;
 use super::route::{BadPath, Route, decode, is_long_running, is_resumable, route};
 use super::settle::settle;
 use super::stream;
-use super::upgrade::Upgrading;
+use super::upgrade::{Becomes, Upgrading};
 use super::{failure, headers, local, request};
 
 /// For an HTTP/1 connection to be made ready for the next request, or closed.
@@ -185,7 +185,13 @@ impl Gateway {
         let decision = self.decide(&mut parts, &mut body, caller, &audit_id, &mut progress).await;
         let answer = match decision {
             Ok(Decision::Own(path)) => {
-                self.own(&parts, &path, body, &mut reply, caller, &audit_id, &mut progress).await
+                match self.own(&parts, &path, body, &mut reply, caller, &audit_id, &mut progress).await {
+                    Ok(socket) => {
+                        let session = Becomes::Watch(socket);
+                        return Some(Box::new(Upgrading { session, progress, parts, audit_id }));
+                    }
+                    Err(answer) => answer,
+                }
             }
             Ok(Decision::Forward { cluster, plan }) => {
                 let (outcome, traffic) = forward(plan, body, &mut reply, &caller.drain).await;
@@ -193,7 +199,10 @@ impl Gateway {
             }
             Ok(Decision::Upgrade { cluster, plan }) => {
                 match self.upgrade(cluster, plan, body, &mut reply, caller, &mut progress).await {
-                    Ok(session) => return Some(Box::new(Upgrading { session, progress, parts, audit_id })),
+                    Ok(session) => {
+                        let session = Becomes::Stream(session);
+                        return Some(Box::new(Upgrading { session, progress, parts, audit_id }));
+                    }
                     Err(answer) => answer,
                 }
             }

@@ -12,14 +12,23 @@ use super::forward::Plan;
 use super::record::Progress;
 use super::service::{Caller, Gateway};
 use super::settle::settle;
+use super::socket::Socket;
 use super::stream::{Asked, Session, ask};
 
-/// A request that was not answered: the connection becomes a stream into a cluster.
+/// A request that was not answered: its connection becomes something else.
 pub(super) struct Upgrading {
-    pub(super) session: Session,
+    pub(super) session: Becomes,
     pub(super) progress: Progress,
     pub(super) parts: http::request::Parts,
     pub(super) audit_id: HeaderValue,
+}
+
+/// What a connection becomes.
+pub(super) enum Becomes {
+    /// A stream into a cluster.
+    Stream(Session),
+    /// A watch of our own.
+    Watch(Socket),
 }
 
 impl Gateway {
@@ -46,7 +55,7 @@ impl Gateway {
         }
     }
 
-    /// Carries a stream into a cluster from the switch to its end.
+    /// Carries what a connection has become from the switch to its end.
     pub(super) async fn stream(&self, upgrading: Upgrading, mut http: HttpSession, caller: &Caller) {
         let Upgrading { session, mut progress, parts, audit_id } = upgrading;
         // Gives back what was read too far only for a connection that is used again, as this one is.
@@ -56,7 +65,11 @@ impl Gateway {
                 let (stream, early) = stream.into_parts();
                 let early = early.unwrap_or_default();
                 let options = &self.parts.options.streams;
-                progress.streamed(&session.run(stream, early, options, &caller.last_call).await);
+                let ended = match session {
+                    Becomes::Stream(session) => session.run(stream, early, options, &caller.last_call).await,
+                    Becomes::Watch(socket) => socket.run(stream, early, &caller.drain).await,
+                };
+                progress.streamed(&ended);
             }
             Ok(None) | Err(_) => progress.gone(&Gone::Left),
         }

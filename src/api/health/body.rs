@@ -3,11 +3,14 @@
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
+use serde_saphyr::options::DuplicateKeyPolicy;
 
 use crate::model::{Reason, Status};
 
 use super::super::{VERSION, go_json, negotiation};
 use super::KIND;
+use super::fields;
+use super::raw::{Placed, Raw};
 
 /// As much of a body as is repeated to who sent it.
 const SUMMARY: usize = 30;
@@ -21,6 +24,30 @@ pub(super) enum Input {
     Json,
     Yaml,
     Protobuf,
+}
+
+/// A body that was read.
+pub(super) struct Decoded {
+    /// The object.
+    pub(super) value: Value,
+    /// As it was written, where that can be something else.
+    raw: Option<Raw<String>>,
+    /// What go-yaml says of fields that are there once more.
+    repeated: Vec<String>,
+}
+
+impl Decoded {
+    /// What of it nobody knows or is there twice: each for itself, and all in one text.
+    pub(super) fn strict(&self, schema: &Value, definitions: &Value) -> (Vec<String>, String) {
+        let found = match &self.raw {
+            Some(raw) => fields::strict(raw, schema, definitions),
+            None => fields::strict(&self.value.clone().into(), schema, definitions),
+        };
+        let yaml = (!self.repeated.is_empty())
+            .then(|| format!("yaml: unmarshal errors:\n  {}", self.repeated.join("\n  ")));
+        let text = yaml.iter().chain(&found).map(String::as_str).collect::<Vec<_>>().join(", ");
+        (self.repeated.iter().cloned().chain(found).collect(), text)
+    }
 }
 
 impl Input {
@@ -37,13 +64,17 @@ impl Input {
     }
 
     /// The object, whose kind and version are ours.
-    pub(super) fn object(self, body: &[u8], group: &str) -> Result<Value, Status> {
-        let value = match self {
-            Self::Json => serde_json::from_slice::<Value>(body).map_err(|_| {
-                let problem = go_json::problem(body);
-                unrecognized(&format!("couldn't get version/kind; json parse error: {problem}"), body)
-            })?,
-            Self::Yaml => yaml(body).map_err(|problem| unrecognized(&format!("yaml: {problem}"), body))?,
+    pub(super) fn object(self, body: &[u8], group: &str) -> Result<Decoded, Status> {
+        let (value, raw, repeated) = match self {
+            Self::Json => {
+                let raw: Raw<String> =
+                    serde_json::from_slice(body).map_err(|_| no_object(&go_json::problem(body), body))?;
+                (raw.value(), Some(raw), Vec::new())
+            }
+            Self::Yaml => {
+                let raw = yaml(body).map_err(|problem| unrecognized(&format!("yaml: {problem}"), body))?;
+                (raw.value(), None, raw.repeated())
+            }
             Self::Protobuf => {
                 let problem =
                     "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]";
@@ -55,12 +86,18 @@ impl Input {
             Value::Object(_) => value,
             other => {
                 let kind = go_json::kind(&other);
-                let problem = format!(
-                    "couldn't get version/kind; json parse error: json: cannot unmarshal {kind} into Go value of type {TYPE_META}"
-                );
-                return Err(unrecognized(&problem, body));
+                let problem = format!("json: cannot unmarshal {kind} into Go value of type {TYPE_META}");
+                return Err(no_object(&problem, body));
             }
         };
+        for field in ["apiVersion", "kind"] {
+            if !value[field].is_string() && !value[field].is_null() {
+                let kind = go_json::kind(&value[field]);
+                let problem =
+                    format!("json: cannot unmarshal {kind} into Go struct field .{field} of type string");
+                return Err(no_object(&problem, body));
+            }
+        }
         let own = format!("{group}/{VERSION}");
         let kind = value["kind"].as_str().filter(|kind| !kind.is_empty()).unwrap_or(KIND);
         let version = value["apiVersion"].as_str().filter(|version| !version.is_empty()).unwrap_or(&own);
@@ -73,7 +110,7 @@ impl Input {
                 ),
             ));
         }
-        Ok(value)
+        Ok(Decoded { value, raw, repeated })
     }
 }
 
@@ -102,8 +139,16 @@ fn unrecognized(problem: &str, body: &[u8]) -> Status {
     Status::new(Reason::BadRequest, message)
 }
 
-fn yaml(body: &[u8]) -> Result<Value, String> {
-    let options = serde_saphyr::options! { with_snippet: false };
+/// 400 for what has no kind that could be read.
+fn no_object(problem: &str, body: &[u8]) -> Status {
+    unrecognized(&format!("couldn't get version/kind; json parse error: {problem}"), body)
+}
+
+fn yaml(body: &[u8]) -> Result<Raw<Placed>, String> {
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+    };
     serde_saphyr::from_slice_with_options(body, options).map_err(|error| error.to_string())
 }
 

@@ -1,76 +1,148 @@
-//! Whether what was sent is made of the fields that there are, by the schemas that OpenAPI shows.
+//! Whether what was sent is made of the fields that there are, by the schemas that OpenAPI shows, in the words of
+//! sigs.k8s.io/json.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::super::VERSION;
 use super::super::go_json;
+use super::raw::Raw;
 
-/// Names of fields that nobody knows, with the path to them.
-pub(super) fn unknown(value: &Value, schema: &Value, definitions: &Value) -> Vec<String> {
+/// So many problems are told.
+const MOST: usize = 100;
+
+/// Fields that nobody knows and fields that are there twice, in the order in which they stand. A schema that is null
+/// knows all.
+pub(super) fn strict(value: &Raw<String>, schema: &Value, definitions: &Value) -> Vec<String> {
     let mut found = Vec::new();
     look(value, schema, definitions, "", &mut found);
     found
 }
 
-fn look(value: &Value, schema: &Value, definitions: &Value, path: &str, found: &mut Vec<String>) {
+fn look(value: &Raw<String>, schema: &Value, definitions: &Value, path: &str, found: &mut Vec<String>) {
     let schema = resolve(schema, definitions);
     match value {
-        Value::Object(fields) => {
-            // A map of anything, or one that nobody describes.
-            let Some(properties) = schema["properties"].as_object() else { return };
+        Raw::Object(fields) => {
+            let mut seen = BTreeSet::new();
             for (key, value) in fields {
-                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match properties.get(key) {
-                    Some(schema) => look(value, schema, definitions, &below, found),
-                    None => found.push(below),
+                let below = join(path, key);
+                let field = match (&schema["properties"], &schema["additionalProperties"]) {
+                    (Value::Object(properties), _) => properties.get(key),
+                    // A map, or something that nobody describes.
+                    (_, any) => Some(any),
+                };
+                let Some(field) = field else {
+                    tell(found, format!("unknown field {below:?}"));
+                    continue;
+                };
+                if !seen.insert(key) {
+                    tell(found, format!("duplicate field {below:?}"));
                 }
+                look(value, field, definitions, &below, found);
             }
         }
-        Value::Array(items) => {
+        Raw::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 look(item, &schema["items"], definitions, &format!("{path}[{index}]"), found);
             }
         }
-        _ => {}
+        Raw::Leaf(_) => {}
     }
 }
 
-/// The first value that is of another type than its field, in Go's words.
-pub(super) fn mistyped(value: &Value, schema: &Value, definitions: &Value) -> Option<String> {
-    compare(value, schema, definitions, "")
+fn tell(found: &mut Vec<String>, problem: String) {
+    if found.len() < MOST && !found.contains(&problem) {
+        found.push(problem);
+    }
 }
 
-fn compare(value: &Value, schema: &Value, definitions: &Value, path: &str) -> Option<String> {
-    let schema = resolve(schema, definitions);
-    let expected = match (value, schema["type"].as_str()?) {
-        (Value::Null, _) => return None,
+/// The first value that is of another type than its field. `kind` is what the whole is called.
+pub(super) fn mistyped(value: &Value, schema: &Value, definitions: &Value, kind: &str) -> Option<String> {
+    let place = Place { owner: "", path: "", name: format!("{VERSION}.{kind}") };
+    compare(value, schema, definitions, &place)
+}
+
+/// Where a value stands, as Go sees it: in which struct, behind which fields, and what its own type is called if it
+/// is a struct. Elements of lists and maps stand where these do.
+struct Place<'a> {
+    owner: &'a str,
+    path: &'a str,
+    name: String,
+}
+
+fn compare(value: &Value, schema: &Value, definitions: &Value, place: &Place<'_>) -> Option<String> {
+    let known = resolve(schema, definitions);
+    match (value, known["type"].as_str()?) {
+        (Value::Null, _) | (Value::String(_), "string") | (Value::Bool(_), "boolean") => None,
+        (Value::Number(_), "number") => None,
+        (Value::Number(number), "integer") if number.is_i64() => None,
         (Value::Object(fields), "object") => {
-            return fields.iter().find_map(|(key, value)| {
-                let schema = match &schema["properties"][key] {
-                    Value::Null => &schema["additionalProperties"],
-                    known => known,
-                };
-                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                compare(value, schema, definitions, &below)
-            });
+            fields.iter().find_map(|(key, value)| match known["properties"].get(key) {
+                Some(field) => {
+                    let own = place.name.rsplit('.').next().unwrap_or_default();
+                    let (path, name) = (join(place.path, key), struct_name(field, own, key));
+                    compare(value, field, definitions, &Place { owner: own, path: &path, name })
+                }
+                None => {
+                    let element = &known["additionalProperties"];
+                    let name = struct_name(element, "", "");
+                    compare(value, element, definitions, &Place { name, ..*place })
+                }
+            })
         }
         (Value::Array(items), "array") => {
-            return items.iter().find_map(|item| compare(item, &schema["items"], definitions, path));
+            let name = place.name.clone();
+            let place = Place { name, ..*place };
+            items.iter().find_map(|item| compare(item, &known["items"], definitions, &place))
         }
-        (Value::String(_), "string")
-        | (Value::Bool(_), "boolean")
-        | (Value::Number(_), "integer" | "number") => {
-            return None;
+        _ => {
+            let found = match value {
+                Value::Number(number) if known["type"] == "integer" => format!("number {number}"),
+                _ => go_json::kind(value).to_owned(),
+            };
+            let expected = go_type(schema, definitions, &place.name);
+            let Place { owner, path, .. } = place;
+            Some(format!(
+                "json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {expected}"
+            ))
         }
-        (_, "boolean") => "bool",
-        (_, "integer" | "number") => "int64",
-        (_, "array") => "slice",
-        (_, "object") => "struct",
-        (_, other) => other,
-    };
-    Some(format!(
-        "json: cannot unmarshal {} into Go struct field {path} of type {expected}",
-        go_json::kind(value)
-    ))
+    }
+}
+
+/// What Go calls the type of a field.
+fn go_type(schema: &Value, definitions: &Value, name: &str) -> String {
+    let known = resolve(schema, definitions);
+    let below = |element: &Value| go_type(element, definitions, name);
+    match known["type"].as_str().unwrap_or_default() {
+        "string" if known["format"] == "byte" => "[]uint8".to_owned(),
+        "boolean" => "bool".to_owned(),
+        "integer" => known["format"].as_str().unwrap_or("int64").to_owned(),
+        "number" => "float64".to_owned(),
+        "array" => format!("[]{}", below(&known["items"])),
+        "object" if known["additionalProperties"].is_object() => {
+            format!("map[string]{}", below(&known["additionalProperties"]))
+        }
+        "object" => name.to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// What Go calls a struct: by its schema, or after the field of another one that it is described in.
+fn struct_name(schema: &Value, owner: &str, key: &str) -> String {
+    let element = if schema["items"].is_object() { &schema["items"] } else { schema };
+    match element["$ref"].as_str().and_then(|reference| reference.rsplit('.').next()) {
+        Some(name) => format!("v1.{name}"),
+        None => {
+            let mut letters = key.chars();
+            let first = letters.next().map(|first| first.to_ascii_uppercase());
+            format!("{VERSION}.{owner}{}{}", first.map(String::from).unwrap_or_default(), letters.as_str())
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 fn resolve<'a>(schema: &'a Value, definitions: &'a Value) -> &'a Value {
@@ -86,28 +158,84 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn fields_are_known_by_their_paths() {
-        let definitions = json!({"Meta": {"type": "object", "properties": {
+    fn definitions() -> Value {
+        json!({"x.v1.Meta": {"type": "object", "properties": {
             "name": {"type": "string"},
+            "generation": {"type": "integer", "format": "int64"},
             "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-        }}});
-        let schema = json!({"type": "object", "properties": {
-            "metadata": {"$ref": "#/definitions/Meta"},
+        }}})
+    }
+
+    fn schema() -> Value {
+        json!({"type": "object", "properties": {
+            "metadata": {"$ref": "#/definitions/x.v1.Meta"},
             "list": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "boolean"}}}},
-        }});
-        let check = |value: Value| unknown(&value, &schema, &definitions);
-        assert!(check(json!({"metadata": {"labels": {"x": "y"}}, "list": [{"a": true}]})).is_empty());
-        assert_eq!(
-            check(json!({"metadata": {"nope": 1}, "list": [{"b": 1}], "x": {}})),
-            ["list[0].b", "metadata.nope", "x"]
+            "free": {"type": "object"},
+        }})
+    }
+
+    fn check(text: &str) -> Vec<String> {
+        strict(&serde_json::from_str(text).unwrap(), &schema(), &definitions())
+    }
+
+    #[test]
+    fn fields_are_known_by_their_paths_and_told_in_their_order() {
+        assert!(
+            check(r#"{"metadata": {"labels": {"x": "y"}}, "list": [{"a": true}], "free": {"b": 1}}"#)
+                .is_empty()
         );
-        let wrong = |value: Value| mistyped(&value, &schema, &definitions);
-        assert_eq!(wrong(json!({"metadata": null, "list": []})), None);
         assert_eq!(
-            wrong(json!({"list": [{"a": "x"}]})).unwrap(),
-            "json: cannot unmarshal string into Go struct field list.a of type bool"
+            check(r#"{"x": {}, "list": [{"b": 1}], "metadata": {"nope": {"a": 1, "a": 2}}, "x": 1}"#),
+            [r#"unknown field "x""#, r#"unknown field "list[0].b""#, r#"unknown field "metadata.nope""#]
         );
-        assert!(wrong(json!({"metadata": {"labels": {"a": 1}}})).is_some());
+    }
+
+    #[test]
+    fn fields_are_there_once() {
+        assert_eq!(
+            check(
+                r#"{"list": [], "metadata": {"name": "a", "labels": {"b": "", "b": ""}, "name": "c", "name": ""},
+                      "list": [{"a": true, "a": true}], "free": {"d": {"e": 1, "e": 2}}}"#
+            ),
+            [
+                r#"duplicate field "metadata.labels.b""#,
+                r#"duplicate field "metadata.name""#,
+                r#"duplicate field "list""#,
+                r#"duplicate field "list[0].a""#,
+                r#"duplicate field "free.d.e""#,
+            ]
+        );
+        let many: Vec<String> = (0..200).map(|number| format!("\"{number}\":0")).collect();
+        assert_eq!(check(&format!("{{{}}}", many.join(","))).len(), MOST);
+    }
+
+    #[test]
+    fn types_are_those_of_go() {
+        let wrong = |value: Value| mistyped(&value, &schema(), &definitions(), "Kind");
+        assert_eq!(wrong(json!({"metadata": null, "list": [], "free": {"a": 1}})), None);
+        for (value, words) in [
+            (json!({"list": [{"a": "x"}]}), "string into Go struct field KindList.list.a of type bool"),
+            (json!({"list": [5]}), "number into Go struct field Kind.list of type v1alpha1.KindList"),
+            (json!({"list": {}}), "object into Go struct field Kind.list of type []v1alpha1.KindList"),
+            (json!({"metadata": 5}), "number into Go struct field Kind.metadata of type v1.Meta"),
+            (
+                json!({"metadata": {"labels": {"a": 1}}}),
+                "number into Go struct field Meta.metadata.labels of type string",
+            ),
+            (
+                json!({"metadata": {"labels": 1}}),
+                "number into Go struct field Meta.metadata.labels of type map[string]string",
+            ),
+            (
+                json!({"metadata": {"generation": 1.5}}),
+                "number 1.5 into Go struct field Meta.metadata.generation of type int64",
+            ),
+            (
+                json!({"metadata": {"generation": "1"}}),
+                "string into Go struct field Meta.metadata.generation of type int64",
+            ),
+        ] {
+            assert_eq!(wrong(value).unwrap(), format!("json: cannot unmarshal {words}"));
+        }
     }
 }

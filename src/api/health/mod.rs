@@ -8,11 +8,13 @@ mod body;
 mod fields;
 mod options;
 mod patch;
+mod raw;
+mod warnings;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue, WARNING};
+use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
@@ -26,6 +28,7 @@ use super::{Api, Request, gateway, list, serve};
 use body::Input;
 use options::{Options, Validation};
 use patch::PatchType;
+pub use warnings::Warnings;
 
 /// The most that a body may hold: kube-apiserver's `MaxRequestBodyBytes`.
 pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -47,7 +50,6 @@ pub struct HealthWrite<'a> {
 pub struct HealthChange {
     what: What,
     options: Options,
-    warnings: Vec<String>,
 }
 
 enum What {
@@ -68,8 +70,6 @@ pub struct HealthWanted {
     pub dry_run: bool,
     /// Who is said to have changed it.
     pub field_manager: Option<String>,
-    /// What the caller should know although it is done.
-    pub warnings: Vec<String>,
 }
 
 impl Api {
@@ -133,36 +133,34 @@ impl<'a> HealthWrite<'a> {
     }
 
     /// Reads the body.
-    pub fn read(&self, body: Bytes) -> Result<HealthChange, Status> {
+    pub fn read(&self, body: Bytes, warnings: &mut Warnings) -> Result<HealthChange, Status> {
         let query = Query::new(self.request.query);
-        let (what, options, warnings) = match self.patch {
-            Some(kind) => {
-                let options = Options::of_patch(&query)?;
-                (What::Patch(kind, body), options, Vec::new())
-            }
-            None => {
-                let options = Options::of_update(&query)?;
-                let input = Input::of(self.request.headers)?;
-                let object = input.object(&body, self.api.group.as_str())?;
-                let (schema, definitions) = self.api.openapi.schema(&self.api.group, KIND);
-                if let Some(problem) = fields::mistyped(&object, schema, definitions) {
-                    return Err(body::unusable(&problem));
-                }
-                let unknown = unknown_fields(&object, schema, definitions, options.validation);
-                if options.validation == Validation::Strict && !unknown.is_empty() {
-                    return Err(body::unusable(&format!("strict decoding error: {}", unknown.join(", "))));
-                }
-                self.check_name(&object)?;
-                (What::Object(object), options, unknown)
-            }
-        };
-        Ok(HealthChange { what, options, warnings })
+        if let Some(kind) = self.patch {
+            let options = Options::of_patch(&query)?;
+            return Ok(HealthChange { what: What::Patch(kind, body), options });
+        }
+        let options = Options::of_update(&query)?;
+        let decoded = Input::of(self.request.headers)?.object(&body, self.api.group.as_str())?;
+        let (schema, definitions) = self.api.openapi.schema(&self.api.group, KIND);
+        if let Some(problem) = fields::mistyped(&decoded.value, schema, definitions, KIND) {
+            return Err(body::unusable(&problem));
+        }
+        if options.validation != Validation::Ignore {
+            let (found, text) = decoded.strict(schema, definitions);
+            warn(options.validation, found, &text, warnings).map_err(|problem| body::unusable(&problem))?;
+        }
+        self.check_name(&decoded.value)?;
+        Ok(HealthChange { what: What::Object(decoded.value), options })
     }
 
     /// What is to be written to a cluster as it is now.
-    pub fn apply(&self, change: &HealthChange, cluster: &Cluster) -> Result<HealthWanted, Status> {
+    pub fn apply(
+        &self,
+        change: &HealthChange,
+        cluster: &Cluster,
+        warnings: &mut Warnings,
+    ) -> Result<HealthWanted, Status> {
         let own = &cluster.metadata;
-        let mut warnings = change.warnings.clone();
         let (object, resource_version) = match &change.what {
             What::Object(object) => {
                 let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
@@ -180,12 +178,13 @@ impl<'a> HealthWrite<'a> {
                 (object.clone(), Some(version).filter(|version| !matches!(*version, "" | "0")))
             }
             What::Patch(kind, body) => {
-                let patch = patch::Patch::read(*kind, body, change.options.validation)?;
+                let validation = change.options.validation;
+                let (patch, found) = patch::Patch::read(*kind, body, validation)?;
                 let shown = serde_json::to_value(gateway::show(cluster, cluster.version, &self.api.group))
                     .map_err(|error| {
                         Status::new(Reason::InternalError, format!("the object cannot be written: {error}"))
                     })?;
-                let object = self.patched(&patch, &shown, change.options.validation, &mut warnings)?;
+                let object = self.patched(&patch, found, &shown, validation, warnings)?;
                 self.check_name(&object)?;
                 (object, None)
             }
@@ -210,17 +209,17 @@ impl<'a> HealthWrite<'a> {
             resource_version: insisted,
             dry_run: change.options.dry_run,
             field_manager: change.options.field_manager.clone(),
-            warnings,
         })
     }
 
-    /// The object after a patch, which has to be one of ours.
+    /// The object after a patch, which has to be one of ours. `found`: what is wrong with the patch itself.
     fn patched(
         &self,
         patch: &patch::Patch,
+        mut found: Vec<String>,
         shown: &Value,
         validation: Validation,
-        warnings: &mut Vec<String>,
+        warnings: &mut Warnings,
     ) -> Result<Value, Status> {
         let object = patch.apply(shown)?;
         let (schema, definitions) = self.api.openapi.schema(&self.api.group, KIND);
@@ -228,19 +227,21 @@ impl<'a> HealthWrite<'a> {
             let text = format!("Invalid value: {:?}: {problem}", object.to_string());
             options::invalid("", "", "", vec![("patch", "FieldValueInvalid", text)])
         };
-        if let Some(problem) = fields::mistyped(&object, schema, definitions) {
+        if let Some(problem) = fields::mistyped(&object, schema, definitions, KIND) {
             return Err(refuse(problem));
         }
-        let unknown = unknown_fields(&object, schema, definitions, validation);
-        if validation == Validation::Strict && !unknown.is_empty() {
-            return Err(refuse(format!("strict decoding error: {}", unknown.join(", "))));
+        if validation != Validation::Ignore {
+            found.extend(fields::strict(&object.clone().into(), schema, definitions));
+            let text = found.join(", ");
+            warn(validation, found, &text, warnings).map_err(refuse)?;
         }
-        warnings.extend(unknown);
         let (before, after) = (&shown["metadata"]["uid"], &object["metadata"]["uid"]);
         if before != after && !after.is_null() && after != "" {
             let text = format!("Invalid value: {after}: field is immutable");
             let problem = ("metadata.uid", "FieldValueInvalid", text);
-            return Err(options::invalid(self.api.group.as_str(), KIND, self.name, vec![problem]));
+            // Told twice, as by kube-apiserver, where two look at it.
+            let problems = vec![problem.clone(), problem];
+            return Err(options::invalid(self.api.group.as_str(), KIND, self.name, problems));
         }
         Ok(object)
     }
@@ -258,32 +259,26 @@ impl<'a> HealthWrite<'a> {
     }
 
     /// The answer: the cluster as it is now.
-    pub fn answer(&self, cluster: &Cluster, warnings: &[String]) -> Result<Answer, Status> {
+    pub fn answer(&self, cluster: &Cluster) -> Result<Answer, Status> {
         let object = Object::Gateway(cluster);
         let mut answer = list::one(self.api, &self.request, self.wanted, Resource::ClusterGateways, object)?;
         *answer.status_mut() = StatusCode::OK;
-        for warning in warnings {
-            // RFC 7234, section 5.5, as Kubernetes writes it. What cannot stand in a header is left out.
-            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
-            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
-                answer.headers_mut().append(WARNING, value);
-            }
-        }
         Ok(answer)
     }
 }
 
-fn unknown_fields(
-    object: &Value,
-    schema: &Value,
-    definitions: &Value,
+/// Warns of what was found, or refuses it, in one text.
+fn warn(
     validation: Validation,
-) -> Vec<String> {
-    if validation == Validation::Ignore {
-        return Vec::new();
+    found: Vec<String>,
+    text: &str,
+    warnings: &mut Warnings,
+) -> Result<(), String> {
+    if validation == Validation::Strict && !found.is_empty() {
+        return Err(format!("strict decoding error: {text}"));
     }
-    let unknown = fields::unknown(object, schema, definitions);
-    unknown.into_iter().map(|path| format!("unknown field {path:?}")).collect()
+    found.into_iter().for_each(|problem| warnings.add(problem));
+    Ok(())
 }
 
 #[cfg(test)]

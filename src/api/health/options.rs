@@ -85,8 +85,9 @@ impl Options {
 
 /// 422 for an object of a kind, with all that is wrong (api/errors, NewInvalid).
 pub(super) fn invalid(group: &str, kind: &str, name: &str, problems: Vec<Problem>) -> Status {
-    let texts: Vec<String> =
+    let mut texts: Vec<String> =
         problems.iter().map(|(field, _, message)| format!("{field}: {message}")).collect();
+    texts.dedup();
     let texts = match &texts[..] {
         [one] => one.clone(),
         many => format!("[{}]", many.join(", ")),

@@ -2,13 +2,15 @@
 //! apply needs managed fields, which nobody stores here.
 
 use json_patch::PatchOperation;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::model::{Details, Reason, Status};
 
 use super::super::go_json;
 use super::body;
+use super::fields;
 use super::options::Validation;
+use super::raw::Raw;
 
 const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json";
 /// Operations of one JSON patch (handlers/patch.go).
@@ -45,8 +47,12 @@ impl PatchType {
 }
 
 impl Patch {
-    /// Reads a patch of a kind.
-    pub(super) fn read(kind: PatchType, body: &[u8], validation: Validation) -> Result<Self, Status> {
+    /// Reads a patch of a kind. With it, unless nobody wants to know: what of it is unknown or there twice.
+    pub(super) fn read(
+        kind: PatchType,
+        body: &[u8],
+        validation: Validation,
+    ) -> Result<(Self, Vec<String>), Status> {
         // Who does not want fields to be validated is told by another parser.
         let undecodable = |problem: String| match validation {
             Validation::Ignore => bad(problem),
@@ -54,7 +60,7 @@ impl Patch {
         };
         let value: Value = serde_json::from_slice(body).map_err(|_| undecodable(go_json::problem(body)))?;
         let found = go_json::kind(&value);
-        match (kind, value) {
+        let patch = match (kind, value) {
             (PatchType::Merge, Value::Null) => Err(bad("Invalid JSON Patch".to_owned())),
             (PatchType::Merge, value @ Value::Object(_)) => Ok(Self::Merge(value)),
             (PatchType::Merge, _) => Err(undecodable(format!(
@@ -77,7 +83,12 @@ impl Patch {
             (PatchType::Json, _) => Err(undecodable(format!(
                 "json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
             ))),
-        }
+        }?;
+        let strict = match validation {
+            Validation::Ignore => Vec::new(),
+            Validation::Warn | Validation::Strict => strict(kind, body),
+        };
+        Ok((patch, strict))
     }
 
     /// The object with the patch.
@@ -88,6 +99,20 @@ impl Patch {
             Self::Merge(patch) => json_patch::merge(&mut object, patch),
         }
         Ok(object)
+    }
+}
+
+/// What of a patch is unknown or there twice.
+fn strict(kind: PatchType, body: &[u8]) -> Vec<String> {
+    // It was read as JSON before.
+    let Ok(raw) = serde_json::from_slice::<Raw<String>>(body) else { return Vec::new() };
+    match kind {
+        PatchType::Merge => fields::strict(&raw, &Value::Null, &Value::Null),
+        PatchType::Json => {
+            let operation = json!({"properties": {"op": null, "path": null, "from": null, "value": null}});
+            let found = fields::strict(&raw, &json!({"items": operation}), &Value::Null);
+            found.into_iter().map(|problem| format!("json patch {problem}")).collect()
+        }
     }
 }
 

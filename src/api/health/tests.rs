@@ -42,7 +42,7 @@ fn wanted(
     query: &str,
     content_type: &str,
     body: impl Into<Bytes>,
-) -> Result<HealthWanted, Status> {
+) -> Result<(HealthWanted, Warnings), Status> {
     let api = api();
     let headers: HeaderMap = [(CONTENT_TYPE, content_type)]
         .map(|(name, value)| (name, value.parse().unwrap()))
@@ -51,8 +51,9 @@ fn wanted(
     let request = Request { method: &method, path: PATH, query: Some(query), headers: &headers };
     let write = api.health_write(&request).unwrap()?;
     assert_eq!(write.name(), "one");
-    let change = write.read(body.into())?;
-    write.apply(&change, &cluster())
+    let mut warnings = Warnings::default();
+    let change = write.read(body.into(), &mut warnings)?;
+    Ok((write.apply(&change, &cluster(), &mut warnings)?, warnings))
 }
 
 fn object(fields: Value) -> String {
@@ -63,7 +64,7 @@ fn object(fields: Value) -> String {
     object.to_string()
 }
 
-fn put(query: &str, fields: Value) -> Result<HealthWanted, Status> {
+fn put(query: &str, fields: Value) -> Result<(HealthWanted, Warnings), Status> {
     wanted(Method::PUT, query, "application/json", object(fields))
 }
 
@@ -89,27 +90,28 @@ fn only_writes_of_health_are_taken() {
 
 #[test]
 fn a_put_says_all_of_the_health_and_a_patch_what_changes() {
-    let written = put("", json!({"status": {"healthy": true, "healthyReason": "fine"}})).unwrap();
+    let (written, warnings) = put("", json!({"status": {"healthy": true, "healthyReason": "fine"}})).unwrap();
     assert_eq!(written.health, Health { healthy: true, reason: "fine".to_owned() });
-    assert!(!written.dry_run && written.resource_version.is_none() && written.warnings.is_empty());
-    assert!(!put("", json!({})).unwrap().health.healthy);
+    assert!(!written.dry_run && written.resource_version.is_none());
+    assert_eq!(warnings, Warnings::default());
+    assert!(!put("", json!({})).unwrap().0.health.healthy);
 
     // The cluster of these tests is healthy.
-    let merged =
+    let (merged, _) =
         wanted(Method::PATCH, "dryRun=All&fieldManager=me", MERGE, r#"{"status":{"healthyReason":"x"}}"#)
             .unwrap();
     assert_eq!(merged.health, Health { healthy: true, reason: "x".to_owned() });
     assert!(merged.dry_run && merged.field_manager.as_deref() == Some("me"));
     let patch = r#"[{"op":"test","path":"/status/healthy","value":true},{"op":"replace","path":"/status/healthy","value":false}]"#;
-    assert!(!wanted(Method::PATCH, "", JSON_PATCH, patch).unwrap().health.healthy);
+    assert!(!wanted(Method::PATCH, "", JSON_PATCH, patch).unwrap().0.health.healthy);
 }
 
 #[test]
 fn who_names_a_version_insists_on_it() {
-    let version = |fields| put("", fields).unwrap().resource_version;
+    let version = |fields| put("", fields).unwrap().0.resource_version;
     assert_eq!(version(json!({"metadata": {"resourceVersion": "5"}})).as_deref(), Some("5"));
     assert_eq!(version(json!({"metadata": {"resourceVersion": "0"}})), None);
-    let patched = wanted(Method::PATCH, "", MERGE, r#"{"metadata":{"resourceVersion":"5"}}"#).unwrap();
+    let (patched, _) = wanted(Method::PATCH, "", MERGE, r#"{"metadata":{"resourceVersion":"5"}}"#).unwrap();
     assert_eq!(patched.resource_version.as_deref(), Some("5"));
     let status = put("", json!({"metadata": {"uid": "another"}})).unwrap_err();
     assert_eq!(status.code(), 409);
@@ -118,15 +120,43 @@ fn who_names_a_version_insists_on_it() {
 
 #[test]
 fn fields_that_nobody_knows_are_warned_of_refused_or_ignored() {
+    let warned = |texts: &[&str]| {
+        let mut warnings = Warnings::default();
+        texts.iter().for_each(|text| warnings.add(*text));
+        warnings
+    };
     let unknown = json!({"status": {"nope": 1}, "spec": {"access": {"x": 1}}});
-    let warnings = put("", unknown.clone()).unwrap().warnings;
-    assert_eq!(warnings, [r#"unknown field "spec.access.x""#, r#"unknown field "status.nope""#]);
-    assert!(put("fieldValidation=Ignore", unknown.clone()).unwrap().warnings.is_empty());
+    let expected = warned(&[r#"unknown field "spec.access.x""#, r#"unknown field "status.nope""#]);
+    assert_eq!(put("", unknown.clone()).unwrap().1, expected);
+    assert_eq!(put("fieldValidation=Ignore", unknown.clone()).unwrap().1, Warnings::default());
     let status = put("fieldValidation=Strict", unknown).unwrap_err();
     assert!(status.code() == 400 && status.message().contains("strict decoding error: unknown field"));
-    let patch = r#"{"status":{"nope":1}}"#;
+    let patch = r#"{"status":{"nope":1,"healthy":true,"healthy":false}}"#;
     assert_eq!(wanted(Method::PATCH, "fieldValidation=Strict", MERGE, patch).unwrap_err().code(), 422);
-    assert_eq!(wanted(Method::PATCH, "", MERGE, patch).unwrap().warnings.len(), 1);
+    let expected = warned(&[r#"duplicate field "status.healthy""#, r#"unknown field "status.nope""#]);
+    assert_eq!(wanted(Method::PATCH, "", MERGE, patch).unwrap().1, expected);
+    let patch = r#"[{"op":"test","op":"add","path":"/status/healthy","value":true,"x":1}]"#;
+    let expected = warned(&[r#"json patch duplicate field "[0].op""#, r#"json patch unknown field "[0].x""#]);
+    assert_eq!(wanted(Method::PATCH, "", JSON_PATCH, patch).unwrap().1, expected);
+}
+
+#[test]
+fn fields_that_are_there_twice_are_found_in_yaml_by_their_lines() {
+    let yaml = "metadata:\n  name: one\n  name: one\nstatus:\n  nope: 1\n  healthy: true\n  healthy: false\n";
+    let (written, warnings) = wanted(Method::PUT, "", "application/yaml", yaml).unwrap();
+    let mut expected = Warnings::default();
+    for text in [
+        r#"line 3: key "name" already set in map"#,
+        r#"line 7: key "healthy" already set in map"#,
+        r#"unknown field "status.nope""#,
+    ] {
+        expected.add(text);
+    }
+    assert_eq!(warnings, expected);
+    assert!(!written.health.healthy, "the last one counts");
+    let status = wanted(Method::PUT, "fieldValidation=Strict", "application/yaml", yaml).unwrap_err();
+    let text = "strict decoding error: yaml: unmarshal errors:\n  line 3: key \"name\" already set in map\n  line 7: ";
+    assert!(status.message().contains(text), "{}", status.message());
 }
 
 #[test]
@@ -134,7 +164,7 @@ fn values_of_another_type_are_refused_by_their_field() {
     let status = put("", json!({"status": {"healthy": "yes"}})).unwrap_err();
     assert_eq!(
         status.message(),
-        r#"ClusterGateway in version "v1alpha1" cannot be handled as a ClusterGateway: json: cannot unmarshal string into Go struct field status.healthy of type bool"#
+        r#"ClusterGateway in version "v1alpha1" cannot be handled as a ClusterGateway: json: cannot unmarshal string into Go struct field ClusterGatewayStatus.status.healthy of type bool"#
     );
     let patch = r#"{"status":{"healthy":1}}"#;
     assert_eq!(wanted(Method::PATCH, "", MERGE, patch).unwrap_err().code(), 422);

@@ -9,7 +9,7 @@ mod schemas;
 mod upgrade;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, VARY};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -21,12 +21,18 @@ use super::{Request, VERSION, accept};
 
 /// What kube-apiserver says of documents that may change at any time.
 const CHANGING: &str = "no-cache, private";
+/// And of those that are named by their hash.
+const IMMUTABLE: &str = "public, immutable";
+/// What a hub puts on every request that it passes on.
+const BY_HUB: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
 #[derive(Debug)]
 pub(super) struct OpenApi {
     v2: Document,
     v3: Document,
     v3_group: Document,
+    /// Where that is, with its hash.
+    v3_group_url: String,
 }
 
 impl OpenApi {
@@ -44,6 +50,7 @@ impl OpenApi {
             v2: Document::new(v2),
             v3: Document::new(json!({"paths": {key: {"serverRelativeURL": url}}})),
             v3_group,
+            v3_group_url: url,
         }
     }
 
@@ -68,15 +75,24 @@ impl OpenApi {
         Ok(answer)
     }
 
-    /// `/openapi/v3/apis/GROUP/VERSION`. With the right `hash` it may be kept for ever; with another one it is answered
-    /// nonetheless, because a redirect would be 502 at the hub.
+    /// `/openapi/v3/apis/GROUP/VERSION`. With the right `hash` it may be kept for ever; with another one the caller is
+    /// told which is right, but not by way of a hub, which makes 502 of every redirect.
     pub(super) fn v3_group(&self, request: &Request<'_>) -> Result<Answer, Status> {
-        let hash = Query::new(request.query).first("hash");
-        let cache = match hash.is_some_and(|hash| hash == self.v3_group.tag()) {
-            true => "public, immutable",
-            false => CHANGING,
-        };
-        self.json(&self.v3_group, request, cache)
+        let hash = Query::new(request.query).first("hash").filter(|hash| !hash.is_empty());
+        let is_right = hash.as_ref().is_some_and(|hash| *hash == self.v3_group.tag());
+        let mut answer = self.json(&self.v3_group, request, if is_right { IMMUTABLE } else { CHANGING })?;
+        if hash.is_some()
+            && !is_right
+            && answer.status() == StatusCode::OK
+            && !request.headers.contains_key(BY_HUB)
+            && let Ok(location) = HeaderValue::from_str(&self.v3_group_url)
+        {
+            *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
+            *answer.body_mut() = Bytes::new();
+            answer.headers_mut().remove(CONTENT_LENGTH);
+            answer.headers_mut().insert(LOCATION, location);
+        }
+        Ok(answer)
     }
 
     /// JSON, or the bare 406 of kube-openapi's handlers.

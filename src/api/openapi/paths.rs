@@ -133,7 +133,9 @@ fn operation_id(group: &GroupName, word: &str, kind: &str, subresource: &str) ->
 }
 
 fn tag(group: &GroupName) -> String {
-    format!("{}_{VERSION}", group.as_str().replace(['.', '-'], ""))
+    let mut words = group.as_str().split(['.', '-']);
+    let first = words.next().unwrap_or_default();
+    format!("{first}{}_{VERSION}", words.map(capitalized).collect::<String>())
 }
 
 fn kind_of(group: &GroupName, kind: &str) -> Value {

@@ -3,12 +3,16 @@ use serde::Serialize;
 
 use crate::model::{GroupName, Status};
 
-use super::super::encode::json;
+use super::super::encode::{Encoding, json};
 use super::super::meta::{ListMeta, ObjectMeta, Partial};
-use super::super::negotiation::Form;
+use super::super::negotiation::{Form, Wanted};
+use super::super::protobuf;
 use super::super::resource::{Object, Resource};
 use super::super::table::{Include, Table};
 use super::super::{Api, VERSION};
+
+/// In front of an event in protobuf: its length, in network order.
+pub(super) const PREFIX: usize = size_of::<u32>();
 
 /// What has happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +26,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Encoder {
     form: Form,
+    encoding: Encoding,
     include: Include,
     /// Whether rows have to say what their columns are: the first one does.
     columns: bool,
@@ -45,14 +50,20 @@ struct Empty<'a> {
 }
 
 impl Encoder {
-    pub(super) fn new(form: Form, include: Include) -> Self {
-        Self { form, include, columns: true }
+    pub(super) fn new(wanted: Wanted, include: Include) -> Self {
+        Self { form: wanted.form, encoding: wanted.format.encoding, include, columns: true }
+    }
+
+    pub(super) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// Equal for two events of one object that are written in the same way.
     pub(super) fn key(&self, resource: Resource, kind: Kind) -> u32 {
         let form = match self.form {
             Form::Plain => 0,
+            Form::Partial("v1beta1") if self.encoding == Encoding::Protobuf => 5,
+            Form::Partial(_) if self.encoding == Encoding::Protobuf => 6,
             Form::Partial("v1beta1") => 1,
             Form::Partial(_) => 2,
             Form::Table("v1beta1") => 3,
@@ -86,7 +97,7 @@ impl Encoder {
         match self.form {
             Form::Plain => line(kind, object.show(version, api)),
             Form::Partial(group_version) => {
-                line(kind, Partial::new(object.metadata(version, api), group_version))
+                self.partial(kind, Partial::new(object.metadata(version, api), group_version))
             }
             Form::Table(group_version) => {
                 let metadata = ListMeta { resource_version: version, ..ListMeta::default() };
@@ -114,7 +125,7 @@ impl Encoder {
         };
         match self.form {
             Form::Plain => line(KIND, empty(resource, metadata, &api.group)),
-            Form::Partial(group_version) => line(KIND, Partial::new(metadata, group_version)),
+            Form::Partial(group_version) => self.partial(KIND, Partial::new(metadata, group_version)),
             Form::Table(group_version) => {
                 let list = ListMeta { resource_version: version, ..ListMeta::default() };
                 let partial = Partial::new(metadata, group_version);
@@ -127,10 +138,23 @@ impl Encoder {
 
     /// Why there is nothing to watch.
     pub(super) fn failure(&self, status: &Status) -> Bytes {
+        if self.encoding == Encoding::Protobuf {
+            return message("ERROR", &protobuf::status(status));
+        }
         // The Status as it is written everywhere, less its newline.
         let status = status.to_json();
         let object = status.trim_ascii_end();
         [&b"{\"type\":\"ERROR\",\"object\":"[..], object, b"}\n"].concat().into()
+    }
+
+    fn partial(&self, kind: &'static str, partial: Partial<'_>) -> Bytes {
+        match self.encoding {
+            // Made of plain values by ourselves: nothing in it can fail to be written.
+            Encoding::Protobuf => {
+                message(kind, &protobuf::partial(&serde_json::to_value(partial).unwrap_or_default()))
+            }
+            Encoding::Json | Encoding::Yaml => line(kind, partial),
+        }
     }
 
     fn with_columns<'a>(&mut self, table: Table<'a>) -> Table<'a> {
@@ -143,6 +167,14 @@ impl Encoder {
 
 fn empty<'a>(resource: Resource, metadata: ObjectMeta<'a>, group: &GroupName) -> Empty<'a> {
     Empty { kind: resource.kind(), api_version: format!("{group}/{VERSION}"), metadata }
+}
+
+/// An event in protobuf, with its length.
+fn message(kind: &str, object: &[u8]) -> Bytes {
+    let event = protobuf::event(kind, object);
+    // Metadata is bounded by what a Secret may hold.
+    let length = u32::try_from(event.len()).unwrap_or(u32::MAX);
+    [&length.to_be_bytes()[..], &event].concat().into()
 }
 
 fn line(kind: &'static str, object: impl Serialize) -> Bytes {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use prometheus::IntGauge;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
@@ -24,6 +25,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::clusters::{Event, Position, Tables, View};
 use crate::model::{Query, Reason, Status};
 
+use super::encode::Encoding;
 use super::list::fresh;
 use super::negotiation::{self, Form};
 use super::options::{ListOptions, Timeout, version};
@@ -89,8 +91,8 @@ impl Watch {
         options: ListOptions,
         tables: &Tables,
     ) -> Result<Self, Status> {
-        let form = negotiation::stream(request)?;
-        let include = match form {
+        let wanted = negotiation::stream(request)?;
+        let include = match wanted.form {
             Form::Table(_) => Include::of(&Query::new(request.query))?,
             Form::Plain | Form::Partial(_) => Include::Metadata,
         };
@@ -101,7 +103,7 @@ impl Watch {
         let bookmarks = options.bookmarks;
         let mut watch = Self {
             published: tables.subscribe(),
-            encoder: Encoder::new(form, include),
+            encoder: Encoder::new(wanted, include),
             position: tables.now().1,
             after: since,
             initial: VecDeque::new(),
@@ -125,7 +127,22 @@ impl Watch {
         Ok(watch)
     }
 
-    /// The next event, a line of JSON. None: it is over. Cancel safe.
+    /// The type of what is told.
+    pub fn content_type(&self) -> HeaderValue {
+        match self.encoder.encoding() {
+            Encoding::Protobuf => {
+                HeaderValue::from_static("application/vnd.kubernetes.protobuf;stream=watch")
+            }
+            Encoding::Json | Encoding::Yaml => HeaderValue::from_static("application/json"),
+        }
+    }
+
+    /// The bytes in front of each event that say how long it is; none where an event is a line of text.
+    pub fn prefix(&self) -> Option<usize> {
+        (self.encoder.encoding() == Encoding::Protobuf).then_some(encode::PREFIX)
+    }
+
+    /// The next event: a line of JSON, or a message with its length. None: it is over. Cancel safe.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.ended {
