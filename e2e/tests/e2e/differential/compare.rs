@@ -1,17 +1,27 @@
 //! What is compared of two answers, and what is made equal before. This list is meant to be read:
 //!
-//! 1. the names: kube-apiserver's resource is called what ours is;
+//! 1. the names: kube-apiserver's resource is called what ours is, also in the camel case of OpenAPI;
 //! 2. what no two objects share: uid, resourceVersion, creationTimestamp, in metadata and where a message names them;
-//! 3. what only stored objects have: generation, managedFields; and the empty `continue` of lists of custom resources;
+//! 3. what only stored objects have: generation, managedFields; and the empty `continue` of lists of custom resources,
+//!    which kube-apiserver writes for those and for no built-in kind;
 //! 4. what only ours have: status.conditions, and annotations of the domain `status.` in which health is kept;
-//! 5. names of Go's types and of its schemes in messages;
-//! 6. a Table's columns and cells behind the first, and what is said of the first.
+//! 5. names of Go's types and of its schemes in messages, keys of etcd, and what OpenAPI's hash is;
+//! 6. in refusals of patches, the object that the patch would have made: there it is kube-apiserver's;
+//! 7. a Table's columns and cells behind the first, and what is said of the first: they are the resource's own.
+//!
+//! Bodies are compared whole, compressed ones decompressed and protobuf by the numbers of its fields; where there is
+//! more on one side, [`Part`](super::part::Part) says what is compared, and why no more. Events of a watch have an
+//! order: those of the objects that there were too, because kube-apiserver sorts them by name.
+
+use std::io::Read as _;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::client::Answer;
 use serde_json::Value;
 
-use super::row::{CUSTOM_GROUP, Compared, GROUP, Peer, Row};
+use super::part::Part;
+use super::row::{CUSTOM_GROUP, GROUP, Peer, Row};
+use super::wire;
 
 /// Headers that clients act upon, compared as they are.
 const HEADERS: [&str; 9] = [
@@ -42,7 +52,7 @@ pub(super) fn same(row: &Row, ours: &Answer, theirs: &Answer) -> Result<()> {
         let values = |answer: &Answer| {
             let values = answer.headers.get_all(name).iter();
             let mut values: Vec<_> =
-                values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+                values.map(|value| header(&String::from_utf8_lossy(value.as_bytes()), row.peer)).collect();
             // A hub says some of its own again, whatever an aggregated apiserver said.
             values.dedup();
             values
@@ -54,11 +64,7 @@ pub(super) fn same(row: &Row, ours: &Answer, theirs: &Answer) -> Result<()> {
         let has = |answer: &Answer| answer.headers.contains_key(name);
         ensure!(has(ours) == has(theirs), "{name}: {:?} and {:?}", ours.header(name), theirs.header(name));
     }
-    if row.compared == Compared::Head {
-        ensure!(ours.body.is_empty() == theirs.body.is_empty(), "one has a body and the other has none");
-        return Ok(());
-    }
-    let (ours, theirs) = (read(ours, row.peer)?, read(theirs, row.peer)?);
+    let (ours, theirs) = (read(ours, row)?, read(theirs, row)?);
     let first = ours.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);
     let (our_line, their_line) = first.unwrap_or(("…", "…"));
     ensure!(
@@ -70,60 +76,109 @@ pub(super) fn same(row: &Row, ours: &Answer, theirs: &Answer) -> Result<()> {
     Ok(())
 }
 
+/// A header as it is compared. What OpenAPI's hash is made of is compared elsewhere.
+fn header(text: &str, peer: Peer) -> String {
+    match text.split_once("?hash=") {
+        Some((path, hash)) => renamed(&format!("{path}?hash={}", hash.len()), peer),
+        None => renamed(text, peer),
+    }
+}
+
 /// A body as it is compared. Failures byte for byte, but for names; objects by what is in them.
-fn read(answer: &Answer, peer: Peer) -> Result<String> {
+fn read(answer: &Answer, row: &Row) -> Result<String> {
+    let mut plain = Vec::new();
     let body = match answer.header("content-encoding") {
         Some("gzip") => {
-            return Ok(format!("{} bytes compressed", if answer.body.is_empty() { "no" } else { "some" }));
+            flate2::read::GzDecoder::new(&answer.body[..]).read_to_end(&mut plain)?;
+            &plain[..]
         }
-        _ => String::from_utf8_lossy(&answer.body).into_owned(),
+        _ => &answer.body[..],
     };
-    let text = renamed(&body, peer);
+    let content_type = answer.header("content-type").unwrap_or_default();
+    if content_type.starts_with("application/vnd.kubernetes.protobuf") && !body.is_empty() {
+        let message = match content_type.ends_with(";stream=watch") {
+            true => wire::events(body)?,
+            false => wire::read(body)?,
+        };
+        let message = renamed(&message.to_string(), row.peer);
+        return Ok(format!("{:#}", row.part.of_message(serde_json::from_str(&message)?)));
+    }
+    let text = std::str::from_utf8(body).context("no text")?;
+    let text = match row.part == Part::OwnGroup && text.contains(CUSTOM_GROUP) {
+        // What a hub says of our group is not what ours is compared with.
+        true => renamed(&text.replace(GROUP, "aggregated.example.com"), row.peer),
+        false => renamed(text, row.peer),
+    };
     if text.starts_with("{\"type\":\"") {
         return events(&text);
     }
-    let value: Value = match answer.header("content-type").unwrap_or_default() {
-        "application/json" if !text.is_empty() => {
-            serde_json::from_str(&text).with_context(|| format!("no JSON: {text}"))?
+    let is_json = content_type.starts_with("application/json") || text.starts_with("{\"");
+    let value: Value = match content_type {
+        _ if text.is_empty() => return Ok(text),
+        _ if is_json => serde_json::from_str(&text).with_context(|| format!("no JSON: {text}"))?,
+        _ if content_type.starts_with("application/yaml") => {
+            serde_saphyr::from_str(&text).with_context(|| format!("no YAML: {text}"))?
         }
-        "application/yaml" => serde_saphyr::from_str(&text).with_context(|| format!("no YAML: {text}"))?,
-        _ => return Ok(text),
+        _ => return Ok(row.part.of_text(&text)),
     };
-    if value["kind"] == "Status" {
+    if is_json && value["kind"] == "Status" {
         return Ok(text);
     }
     let indented = text.contains("\n  \"");
-    Ok(format!("{}indented {:#}", if indented { "" } else { "not " }, object(value)))
+    Ok(format!("{}indented {:#}", if indented { "" } else { "not " }, row.part.of(object(value))))
 }
 
-/// The events of a watch, one to a line. Those of the objects that there were come in any order.
-fn events(text: &str) -> Result<String> {
+/// The events of a watch, one to a line.
+pub(super) fn events(text: &str) -> Result<String> {
     ensure!(text.ends_with('\n'), "the last event is cut: {text:.300}");
-    let mut events = Vec::new();
+    let mut events = String::new();
     for line in text.lines() {
         let mut event: Value =
             serde_json::from_str(line).with_context(|| format!("no event: {line:.300}"))?;
         event["object"] = object(event["object"].take());
-        events.push(format!("{event:#}"));
+        events.push_str(&format!("{event:#}\n"));
     }
-    events.sort_unstable();
-    Ok(events.join("\n"))
+    Ok(events)
 }
 
 /// Everything that has another name on the other side.
-fn renamed(text: &str, peer: Peer) -> String {
+pub(super) fn renamed(text: &str, peer: Peer) -> String {
     let mut text = text.replace(CUSTOM_GROUP, GROUP);
-    if peer == Peer::Nodes {
+    for (theirs, ours) in
+        [("DifferentialExampleCom", "ClusterCoreOamDev"), ("differentialExampleCom", "clusterCoreOamDev")]
+    {
+        text = text.replace(theirs, ours);
+    }
+    let built_in = match peer {
+        Peer::Nodes => Some(("nodes", "Node")),
+        Peer::Namespaces => Some(("namespaces", "Namespace")),
+        Peer::Custom | Peer::ComponentStatuses | Peer::PriorityClasses | Peer::Itself => None,
+    };
+    if let Some((plural, kind)) = built_in {
+        const OURS: &str = "\"group\":\"cluster.core.oam.dev\",\"kind\":";
         for (theirs, ours) in [
-            ("nodes \\\"", "clustergateways.cluster.core.oam.dev \\\""),
-            ("\"kind\":\"nodes\"", "\"group\":\"cluster.core.oam.dev\",\"kind\":\"clustergateways\""),
-            ("type Node)", "type ClusterGateway)"),
-            ("as a Node:", "as a ClusterGateway:"),
-            ("Node in version \\\"v1\\\"", "ClusterGateway in version \\\"v1alpha1\\\""),
+            (format!("{plural} \\\""), "clustergateways.cluster.core.oam.dev \\\"".to_owned()),
+            (format!("\"kind\":\"{plural}\""), format!("{OURS}\"clustergateways\"")),
+            (
+                format!("\"name\":\"one\",\"kind\":\"{kind}\""),
+                format!("\"name\":\"one\",{OURS}\"ClusterGateway\""),
+            ),
+            (
+                format!("{kind} \\\"one\\\" is invalid"),
+                "ClusterGateway.cluster.core.oam.dev \\\"one\\\" is invalid".to_owned(),
+            ),
+            (format!("type {kind})"), "type ClusterGateway)".to_owned()),
+            (format!("as a {kind}:"), "as a ClusterGateway:".to_owned()),
+            (format!("field {kind}."), "field ClusterGateway.".to_owned()),
+            (
+                format!("{kind} in version \\\"v1\\\""),
+                "ClusterGateway in version \\\"v1alpha1\\\"".to_owned(),
+            ),
         ] {
-            text = text.replace(theirs, ours);
+            text = text.replace(&theirs, &ours);
         }
     }
+    text = without_objects(&text);
     // A Go type in parentheses, a scheme's place in Go's sources, a key of etcd, a UID.
     for (start, end, instead) in [
         ("(*", ")", "(type)"),
@@ -138,6 +193,19 @@ fn renamed(text: &str, peer: Peer) -> String {
         }
     }
     text
+}
+
+/// Without the objects that refusals of patches repeat.
+fn without_objects(text: &str) -> String {
+    const START: &str = "Invalid value: \\\"{";
+    const END: &str = "}\\\": ";
+    let mut parts = text.split(START);
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        whole.push_str(START);
+        whole.push_str(part.split_once(END).map_or(part, |(_, rest)| rest));
+    }
+    whole
 }
 
 /// An object, a list or a Table, less what cannot be equal.

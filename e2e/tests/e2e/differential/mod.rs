@@ -2,12 +2,16 @@
 //! its own and to the gateway for ours, are answered the same.
 //!
 //! The tables in [`rows`] say what is asked and of which resource of kube-apiserver; [`compare`] says what is compared,
-//! and which few things are made equal before. A row that may differ says why; there may be five of them.
+//! and which few things are made equal before; [`part`] what there is to compare where one side has more. A row that
+//! may differ says why; there may be five of them, and one that does not differ any more is a failure as well.
 
 mod compare;
+mod part;
 mod row;
 mod rows;
 mod setup;
+mod sockets;
+mod wire;
 
 use anyhow::Result;
 
@@ -24,7 +28,15 @@ async fn the_gateway_answers_as_kube_apiserver_does() {
     let rows = rows::all();
     let different = rows.iter().filter(|row| row.differs.is_some()).count();
     assert!(rows.len() >= LEAST && different <= MOST_DIFFERENT, "{} rows, {different} differ", rows.len());
-    let setup = Setup::start().await.unwrap();
+    for row in &rows {
+        if let Some(reason) = row.part.reason() {
+            eprintln!("in part: {row}: {:?}, because {reason}", row.part);
+        }
+        if let Some(reason) = row.differs {
+            eprintln!("may differ: {row}: {reason}");
+        }
+    }
+    let setup = Setup::start("differential").await.unwrap();
     let mut problems = Vec::new();
     for row in &rows {
         if let Err(problem) = ask(&setup, row).await {

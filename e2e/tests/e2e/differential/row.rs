@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::part::Part;
+
 /// A request, and whom to compare with.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -12,7 +14,7 @@ pub(super) struct Row {
     /// `{rv}`, `{uid}`, `{apiVersion}` and `{kind}` are those of the object `one`.
     pub(super) body: Option<String>,
     pub(super) peer: Peer,
-    pub(super) compared: Compared,
+    pub(super) part: Part,
     /// Why the answers may differ.
     pub(super) differs: Option<&'static str>,
 }
@@ -24,21 +26,14 @@ pub(super) enum Peer {
     Custom,
     /// Built in, cluster scoped, with a status that can be written.
     Nodes,
+    /// The same, and validated once only.
+    Namespaces,
     /// Built in, cluster scoped, and only to be read.
     ComponentStatuses,
     /// Built in, cluster scoped, with no fields of its own to select by.
     PriorityClasses,
     /// The same path.
     Itself,
-}
-
-/// What of the answers is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compared {
-    /// All of it.
-    Everything,
-    /// Not the body, which is about the server itself or another kind of object.
-    Head,
 }
 
 /// Who is asked.
@@ -64,7 +59,7 @@ pub(super) fn row(method: &'static str, target: impl Into<String>) -> Row {
         headers: Vec::new(),
         body: None,
         peer: Peer::Custom,
-        compared: Compared::Everything,
+        part: Part::Everything,
         differs: None,
     }
 }
@@ -111,8 +106,9 @@ impl Row {
         self
     }
 
-    pub(super) fn head_only(mut self) -> Self {
-        self.compared = Compared::Head;
+    /// Compares only a part.
+    pub(super) fn part(mut self, part: Part) -> Self {
+        self.part = part;
         self
     }
 
@@ -130,6 +126,9 @@ impl Row {
     pub(super) fn target_of(&self, side: Side) -> String {
         let (group, version, all, sub) = match (side, self.peer) {
             (Side::Theirs, Peer::Nodes) => ("/apis/batch", "/api/v1", "/api/v1/nodes".to_owned(), "status"),
+            (Side::Theirs, Peer::Namespaces) => {
+                ("/apis/batch", "/api/v1", "/api/v1/namespaces".to_owned(), "status")
+            }
             (Side::Theirs, Peer::ComponentStatuses) => {
                 ("/apis/batch", "/api/v1", "/api/v1/componentstatuses".to_owned(), "status")
             }
@@ -146,7 +145,8 @@ impl Row {
                 (group, "/apis/cluster.core.oam.dev/v1alpha1", collection(GROUP), "health")
             }
         };
-        let target = self.target.replace("{all}", &all).replace("{sub}", sub);
+        let target = self.target.replace("{openapi}", &format!("/openapi/v3{version}"));
+        let target = target.replace("{all}", &all).replace("{sub}", sub);
         target.replace("{group}", group).replace("{version}", version)
     }
 }

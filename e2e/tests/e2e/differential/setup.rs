@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::row::{CUSTOM_GROUP, GROUP, Peer, Row, Side, collection};
 
-const NAMESPACE: &str = "differential";
 const SOON: Duration = Duration::from_secs(30);
 /// The clusters; `large` makes answers that are worth compressing.
 const CLUSTERS: [&str; 4] = ["large", "one", "three", "two"];
@@ -22,16 +21,17 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) async fn start() -> Result<Self> {
-        let hub = shared().await.start_hub(NAMESPACE).await?;
-        let options = GatewayOptions::new(&hub, NAMESPACE).flag("--feature-gates=HealthinessCheck=true");
+    /// `name`: of the hub, and of the namespace of the clusters.
+    pub(super) async fn start(name: &str) -> Result<Self> {
+        let hub = shared().await.start_hub(name).await?;
+        let options = GatewayOptions::new(&hub, name).flag("--feature-gates=HealthinessCheck=true");
         let gateway = Gateway::start(&hub, options).await?;
         let admin = hub.admin_client().await?;
-        for name in CLUSTERS {
+        for cluster_name in CLUSTERS {
             let mut cluster =
-                Registration::token(NAMESPACE, name, "https://127.0.0.1:1", &hub.ca_pem(), "token")
-                    .label("env", name);
-            if name == "large" {
+                Registration::token(name, cluster_name, "https://127.0.0.1:1", &hub.ca_pem(), "token")
+                    .label("env", cluster_name);
+            if cluster_name == "large" {
                 cluster = cluster.annotation("cluster.core.oam.dev/large", &"<x>&".repeat(36_000));
             }
             cluster.apply(&admin).await?;
@@ -52,15 +52,17 @@ impl Setup {
             let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
             setup.make("POST", "/api/v1/nodes", &node).await?;
         }
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "one"}});
+        setup.make("POST", "/api/v1/namespaces", &namespace).await?;
         Ok(setup)
     }
 
     /// As the hub speaks to the gateway, for somebody who may do everything.
-    fn gateway_client(&self) -> Result<HttpsClient> {
+    pub(super) fn gateway_client(&self) -> Result<HttpsClient> {
         self.gateway.front_proxy("differential", &["system:masters"])
     }
 
-    fn hub_client(&self) -> Result<HttpsClient> {
+    pub(super) fn hub_client(&self) -> Result<HttpsClient> {
         let address = SocketAddr::from(([127, 0, 0, 1], self.hub.port()));
         HttpsClient::new(address, "127.0.0.1", &self.hub.ca_pem(), Some(&self.hub.admin()))
     }
@@ -86,6 +88,9 @@ impl Setup {
     async fn filled(&self, body: &str, peer: Peer, side: Side) -> Result<String> {
         let (api_version, kind, path) = match (side, peer) {
             (Side::Theirs, Peer::Nodes) => ("v1".to_owned(), "Node", "/api/v1/nodes".to_owned()),
+            (Side::Theirs, Peer::Namespaces) => {
+                ("v1".to_owned(), "Namespace", "/api/v1/namespaces".to_owned())
+            }
             (Side::Theirs, _) => {
                 (format!("{CUSTOM_GROUP}/v1alpha1"), "ClusterGateway", collection(CUSTOM_GROUP))
             }
@@ -123,7 +128,7 @@ impl Setup {
             "spec": {
                 "group": CUSTOM_GROUP,
                 "scope": "Cluster",
-                "names": {"plural": "clustergateways", "singular": "clustergateway", "kind": "ClusterGateway"},
+                "names": {"plural": "clustergateways", "singular": "clustergateway", "kind": "ClusterGateway", "shortNames": ["cg"]},
                 "versions": [{
                     "name": "v1alpha1", "served": true, "storage": true,
                     "subresources": {"status": {}},

@@ -56,12 +56,12 @@ pub(super) fn rows() -> Vec<Row> {
         rows.push(get(target).accept(format!("application/json;{accept}")));
         rows.push(get(target).accept(format!("application/json;{accept}beta1")));
         rows.push(get(target).accept(format!("application/yaml;{accept}")));
-        rows.push(get(target).accept(format!("{PROTOBUF};{accept}")).head_only());
+        rows.push(get(target).accept(format!("{PROTOBUF};{accept}")));
     }
     rows.push(get("{all}").accept(format!("application/json;{PARTIAL}")).peer(Peer::Nodes));
     rows.push(get("{all}/one").accept(format!("application/json;{PARTIAL_LIST}")).peer(Peer::Nodes));
     // A failure is written in protobuf, where no object is.
-    rows.push(get("{all}/one").accept(PROTOBUF).head_only());
-    rows.push(get("{all}/nope").accept(format!("{PROTOBUF},application/json")).head_only());
+    rows.push(get("{all}/one").accept(PROTOBUF));
+    rows.push(get("{all}/nope").accept(format!("{PROTOBUF},application/json")));
     rows
 }

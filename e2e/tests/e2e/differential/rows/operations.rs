@@ -1,5 +1,6 @@
 //! Health, version and metrics.
 
+use super::super::part::Part;
 use super::super::row::{Peer, Row, get, row};
 
 pub(super) fn rows() -> Vec<Row> {
@@ -16,10 +17,11 @@ pub(super) fn rows() -> Vec<Row> {
     ] {
         rows.push(get(path).peer(Peer::Itself));
     }
-    for path in ["/livez?verbose", "/readyz?verbose", "/readyz?exclude=ping&verbose", "/version"] {
-        rows.push(get(path).peer(Peer::Itself).head_only());
+    for path in ["/livez?verbose", "/readyz?verbose", "/readyz?exclude=ping&verbose", "/healthz?verbose=0"] {
+        rows.push(get(path).peer(Peer::Itself).part(Part::Ping));
     }
-    rows.push(row("HEAD", "/healthz").peer(Peer::Itself).head_only());
+    rows.push(get("/version").peer(Peer::Itself).part(Part::Version));
+    rows.push(row("HEAD", "/healthz").peer(Peer::Itself));
     rows.push(row("POST", "/version").peer(Peer::Itself));
     rows
 }

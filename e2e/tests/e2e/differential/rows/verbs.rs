@@ -18,7 +18,7 @@ pub(super) fn rows() -> Vec<Row> {
             .body(r#"{"kind":"{kind}","apiVersion":"{apiVersion}","metadata":{"name":"new"}}"#)
             .peer(Peer::ComponentStatuses),
     );
-    rows.push(row("POST", "{all}").accept("application/yaml").peer(Peer::ComponentStatuses).head_only());
+    rows.push(row("POST", "{all}").accept("application/yaml").peer(Peer::ComponentStatuses));
     rows.push(row("POST", "{all}?pretty=true").peer(Peer::ComponentStatuses));
     rows
 }

@@ -5,6 +5,9 @@ use super::super::row::{Peer, Row, get, row};
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
+const PARTIAL_PROTOBUF: &str =
+    "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for query in [
@@ -54,6 +57,16 @@ pub(super) fn rows() -> Vec<Row> {
     );
     rows.push(get("{all}?watch=true").accept("text/html"));
     rows.push(get("{all}?watch=true&timeoutSeconds=1").accept("application/cbor"));
+    rows.push(get("{all}?watch=true&timeoutSeconds=1").accept("application/yaml"));
+    rows.push(get("{all}?watch=true&timeoutSeconds=1").accept("application/yaml,application/json;q=0.5"));
+    rows.push(get("{all}?watch=true&timeoutSeconds=1").accept("application/vnd.kubernetes.protobuf"));
+    for query in
+        ["resourceVersion=0", "resourceVersion=999999999999", "resourceVersion=0&labelSelector=env%3Done"]
+    {
+        // As client-go's clients of metadata ask.
+        let both = format!("{PARTIAL_PROTOBUF},{PARTIAL}");
+        rows.push(get(format!("{{all}}?watch=true&timeoutSeconds=1&{query}")).accept(both));
+    }
     rows.push(row("POST", "{all}?watch=true").peer(Peer::ComponentStatuses));
     rows
 }
