@@ -14,6 +14,7 @@ mod drain;
 mod echo;
 mod exposure;
 mod flags;
+mod group;
 mod health;
 mod hostile;
 mod identity;

@@ -20,7 +20,7 @@ use super::Gateway;
 use crate::lab::control_plane::ControlPlane;
 use crate::lab::wait::until;
 
-/// The name of the APIService; a hub has one.
+/// The name of the APIService; a hub has one, unless gateways serve other groups besides.
 pub const API_SERVICE: &str = "v1alpha1.cluster.core.oam.dev";
 
 /// A hub asks every 30 s, and at once when the APIService changes.
@@ -70,10 +70,12 @@ pub(super) async fn expose(
         Exposure::ClusterIp(_) => add_endpoint(&client, gateway, NOBODY, port).await?,
     }
     let registrations: Api<APIService> = Api::all(client);
+    let group = options.group();
+    let name = format!("v1alpha1.{group}");
     let registration = json!({
-        "metadata": {"name": API_SERVICE},
+        "metadata": {"name": name},
         "spec": {
-            "group": "cluster.core.oam.dev",
+            "group": group,
             "version": "v1alpha1",
             "groupPriorityMinimum": 1000,
             "versionPriority": 10,
@@ -81,9 +83,9 @@ pub(super) async fn expose(
             "service": {"name": options.name, "namespace": options.namespace, "port": port},
         },
     });
-    apply(&registrations, API_SERVICE, registration).await?;
+    apply(&registrations, &name, registration).await?;
     until("the APIService Available", AVAILABLE, || async {
-        let status = registrations.get(API_SERVICE).await?.status.unwrap_or_default();
+        let status = registrations.get(&name).await?.status.unwrap_or_default();
         let conditions = status.conditions.unwrap_or_default();
         let available = conditions.iter().find(|condition| condition.type_ == "Available");
         match available {

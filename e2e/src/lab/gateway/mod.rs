@@ -75,6 +75,12 @@ impl GatewayOptions {
         }
     }
 
+    /// The API group that it serves.
+    pub fn group(&self) -> &str {
+        let named = self.flags.iter().find_map(|flag| flag.strip_prefix("--group-name="));
+        named.unwrap_or("cluster.core.oam.dev")
+    }
+
     /// With one more flag.
     pub fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.to_owned());
