@@ -18,9 +18,9 @@ mod request;
 mod route;
 mod service;
 mod settle;
+mod socket;
 #[doc(hidden)]
 pub mod stages;
-mod socket;
 mod stream;
 mod upgrade;
 

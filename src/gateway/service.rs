@@ -185,7 +185,9 @@ impl Gateway {
         let decision = self.decide(&mut parts, &mut body, caller, &audit_id, &mut progress).await;
         let answer = match decision {
             Ok(Decision::Own(path)) => {
-                match self.own(&parts, &path, body, &mut reply, caller, &audit_id, &mut progress).await {
+                // Boxed as the upgrades are: what is rare must not make the future large that each request moves.
+                let own = self.own(&parts, &path, body, &mut reply, caller, &audit_id, &mut progress);
+                match Box::pin(own).await {
                     Ok(socket) => {
                         let session = Becomes::Watch(socket);
                         return Some(Box::new(Upgrading { session, progress, parts, audit_id }));
@@ -198,7 +200,7 @@ impl Gateway {
                 settle(&cluster, outcome, traffic, &mut reply, &mut progress)
             }
             Ok(Decision::Upgrade { cluster, plan }) => {
-                match self.upgrade(cluster, plan, body, &mut reply, caller, &mut progress).await {
+                match Box::pin(self.upgrade(cluster, plan, body, &mut reply, caller, &mut progress)).await {
                     Ok(session) => {
                         let session = Becomes::Stream(session);
                         return Some(Box::new(Upgrading { session, progress, parts, audit_id }));
@@ -214,7 +216,7 @@ impl Gateway {
         };
         if let Some(answer) = answer {
             progress.code(answer.status());
-            if let Err(gone) = local::write(answer, &parts.method, &audit_id, &mut reply).await {
+            if let Err(gone) = Box::pin(local::write(answer, &parts.method, &audit_id, &mut reply)).await {
                 progress.gone(&gone);
             }
         }
