@@ -29,8 +29,8 @@ use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// What an ordinary answer has.
-const SIZE: usize = 1024;
+/// What an ordinary answer has, and an event.
+pub(crate) const SIZE: usize = 1024;
 /// Where an event has the time of its sending: nanoseconds of Unix time, in decimal.
 pub(crate) const STAMP: std::ops::Range<usize> = 9..28;
 /// The pieces of a large one.

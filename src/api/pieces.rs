@@ -132,7 +132,7 @@ impl Pieces {
     }
 
     /// The next piece; none at the end.
-    pub fn next(&mut self) -> Result<Option<Bytes>, Status> {
+    pub fn piece(&mut self) -> Result<Option<Bytes>, Status> {
         loop {
             let plain = self.plain()?;
             let Some(gzip) = &mut self.gzip else { return Ok(plain.map(Bytes::from)) };

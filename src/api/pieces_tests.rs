@@ -38,12 +38,12 @@ fn accept(accept: &'static str) -> HeaderMap {
 
 fn all(pieces: &mut Pieces) -> (usize, Vec<u8>) {
     let (mut count, mut text) = (0, Vec::new());
-    while let Some(piece) = pieces.next().unwrap() {
+    while let Some(piece) = pieces.piece().unwrap() {
         assert!(!piece.is_empty());
         count += 1;
         text.extend_from_slice(&piece);
     }
-    assert!(pieces.next().unwrap().is_none(), "it goes on after its end");
+    assert!(pieces.piece().unwrap().is_none(), "it goes on after its end");
     (count, text)
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn serve(api: &Arc<Api>, request: &Request<'_>, tables: &Tables
 /// A long answer without its body, but with its length.
 async fn measured(mut pieces: Box<Pieces>) -> Result<Answer, Status> {
     let mut length = 0;
-    while let Some(piece) = pieces.next()? {
+    while let Some(piece) = pieces.piece()? {
         length += piece.len();
         // This thread has others to serve.
         tokio::task::yield_now().await;

@@ -5,6 +5,7 @@
 //! ever runs on a worker.
 
 mod build;
+mod descriptors;
 mod error;
 mod hub;
 mod konnectivity;
@@ -28,6 +29,7 @@ const CONTROL_THREADS: usize = 2;
 /// An [`Error::Config`] comes before anything was served: the operator's command line names something that cannot be
 /// had.
 pub fn run(config: Config) -> Result<(), Error> {
+    descriptors::raise_limit();
     let control = Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")

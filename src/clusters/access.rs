@@ -114,8 +114,8 @@ impl Access {
     }
 
     /// How the cluster was found by those who went there.
-    pub(super) fn found(&self) -> Found {
-        self.contact.found()
+    pub(super) fn found(&self, now: SystemTime) -> Found {
+        self.contact.found(now)
     }
 
     /// No request comes here any more: the cluster is gone, or has another access. Its credential is got no more, and
@@ -129,7 +129,7 @@ impl Access {
 
     /// How the credential stands at this time.
     pub fn credential_state(&self, now: SystemTime) -> CredentialState {
-        match (self.supplied(now), self.contact.found()) {
+        match (self.supplied(now), self.contact.found(now)) {
             (CredentialState::Ready | CredentialState::Endangered(_), Found::Refused { since, why }) => {
                 CredentialState::Refused(format!(
                     "refused by the cluster since {}: {why}; renew the credential in its Secret, or whatever gives it",

@@ -38,7 +38,7 @@ pub(super) fn conditions(state: &State<'_>, before: &[Condition], now: SystemTim
     if let Ok(access) = state.access {
         found.push(verified(access.verified, state));
         found.push(credential(access.credential_state(now)));
-        found.extend(reachable(access.found()));
+        found.extend(reachable(access.found(now)));
     }
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     // What was found out on the way has its own time.

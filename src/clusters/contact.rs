@@ -46,6 +46,9 @@ pub(super) enum Found {
     },
 }
 
+/// For how long nobody may have been answered before a refusal is one of all, in seconds.
+const SETTLED: u64 = 5;
+
 impl Contact {
     /// The cluster answers, and not that it refuses us.
     pub(super) fn answered(&self, now: impl FnOnce() -> SystemTime) {
@@ -93,9 +96,13 @@ impl Contact {
         });
     }
 
-    /// What there is to say now.
-    pub(super) fn found(&self) -> Found {
-        self.last.lock().clone()
+    /// What there is to say now. Of a refusal not at once: a 401 may be an aggregated API's, and then the cluster
+    /// answers others, which takes it back.
+    pub(super) fn found(&self, now: SystemTime) -> Found {
+        match &*self.last.lock() {
+            Found::Refused { since, .. } if seconds(now) < since + SETTLED => Found::Nothing,
+            found => found.clone(),
+        }
     }
 
     fn trouble(&self, next: impl FnOnce(&Found) -> Option<Found>) {
@@ -140,18 +147,18 @@ mod tests {
     fn what_lasts_is_said_in_the_same_words_since_the_first_time() {
         let contact = Contact::default();
         contact.answered(|| at(1));
-        assert_eq!(contact.found(), Found::Nothing);
+        assert_eq!(contact.found(at(100)), Found::Nothing);
         contact.failed(&connect("refused"), at(2));
         contact.failed(&connect("no route"), at(3));
         let first = unreachable(2, "Unreachable", "cannot connect to a:1: refused");
-        assert_eq!(contact.found(), first);
+        assert_eq!(contact.found(at(100)), first);
         contact.failed(&UpstreamError::NoAddress { host: "a".to_owned() }, at(4));
-        assert_eq!(contact.found(), unreachable(2, "NameNotResolved", "a has no address"));
+        assert_eq!(contact.found(at(100)), unreachable(2, "NameNotResolved", "a has no address"));
         contact.answered(|| at(5));
         contact.answered(|| at(6));
-        assert_eq!(contact.found(), Found::Answering { since: 5 });
+        assert_eq!(contact.found(at(100)), Found::Answering { since: 5 });
         contact.failed(&connect("refused"), at(7));
-        assert_eq!(contact.found(), unreachable(7, "Unreachable", "cannot connect to a:1: refused"));
+        assert_eq!(contact.found(at(100)), unreachable(7, "Unreachable", "cannot connect to a:1: refused"));
     }
 
     #[test]
@@ -161,14 +168,15 @@ mod tests {
         contact.refused("it answered 401", at(2));
         contact.refused("it answered 401", at(3));
         let refused = Found::Refused { since: 2, why: "it answered 401".to_owned() };
-        assert_eq!(contact.found(), refused);
+        assert_eq!(contact.found(at(100)), refused);
+        assert_eq!(contact.found(at(6)), Found::Nothing, "too soon to tell");
         contact.answered(|| at(4));
-        assert_eq!(contact.found(), Found::Nothing);
+        assert_eq!(contact.found(at(100)), Found::Nothing);
         let alert =
             UpstreamError::CredentialRefused { address: "a:1".to_owned(), cause: "expired".to_owned() };
         contact.failed(&alert, at(5));
         let why = "a:1 refused the client certificate: expired".to_owned();
-        assert_eq!(contact.found(), Found::Refused { since: 5, why });
+        assert_eq!(contact.found(at(100)), Found::Refused { since: 5, why });
     }
 
     #[test]
@@ -180,7 +188,7 @@ mod tests {
             UpstreamError::Deadline { seconds: 65 },
         ] {
             contact.failed(&error, at(1));
-            assert_eq!(contact.found(), Found::Nothing, "{error}");
+            assert_eq!(contact.found(at(100)), Found::Nothing, "{error}");
         }
     }
 }

@@ -206,6 +206,7 @@ fn errors_name_flag_value_and_cure() {
     for (arguments, expected) in [
         (&["--secure-port=70000"][..], "--secure-port=70000: "),
         (&["--bind-address=host"], "--bind-address=host: it is no IP address; "),
+        (&["--max-connection-age=9000h"], "--max-connection-age=9000h: more than a year: 0 means never"),
         (
             &["--max-connection-age=10ms"],
             "--max-connection-age=10ms: less than 1s would be a connection for each request",

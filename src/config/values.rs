@@ -55,7 +55,9 @@ pub(super) fn deadline(text: &str) -> Result<Duration, String> {
 
 /// As [`duration`], but what is not for ever is long enough for more than one request.
 pub(super) fn age(text: &str) -> Result<Duration, String> {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     match duration(text)? {
+        age if age > YEAR => Err("more than a year: 0 means never".to_owned()),
         age if age.is_zero() || age >= Duration::from_secs(1) => Ok(age),
         _ => Err("less than 1s would be a connection for each request; 0 means never".to_owned()),
     }

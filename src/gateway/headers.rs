@@ -5,6 +5,9 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// Header fields of a request: a map of them cannot have many more, and nobody needs them.
+pub(super) const MOST: usize = 8192;
+
 /// Of an IPv6 address as text.
 const LONGEST_ADDRESS: usize = 45;
 

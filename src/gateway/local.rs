@@ -1,7 +1,9 @@
 use std::pin::pin;
+use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -12,6 +14,11 @@ use super::client::{Body, Gone, Reply};
 
 /// The longest Audit-ID that is taken over: kube-apiserver's are 36 bytes.
 const LONGEST_AUDIT_ID: usize = 64;
+/// For a whole answer of our own, besides what its size takes: whoever takes a few bytes a minute must not hold a list
+/// or the metrics of ten thousand clusters for hours.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes a second that a caller takes at least.
+const SLOWEST: usize = 64 << 10;
 
 /// Writes an answer of our own.
 pub(super) async fn write(
@@ -30,8 +37,12 @@ pub(super) async fn write(
         return reply.head(head, true).await;
     }
     reply.head(head, false).await?;
-    reply.data(body).await?;
-    reply.finish().await
+    let within = PATIENCE + Duration::from_secs((body.len() / SLOWEST) as u64);
+    let write = async {
+        reply.data(body).await?;
+        reply.finish().await
+    };
+    timeout(within, write).await.unwrap_or(Err(Gone::Stalled))
 }
 
 /// Writes the events of a watch as they come, each when the caller takes it, until it is over, the caller leaves, or

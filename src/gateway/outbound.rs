@@ -153,12 +153,14 @@ mod tests {
             route: Route::Direct,
             speaks: Speaks::Http,
         };
+        let registry = prometheus::Registry::new();
         let network = Network {
             workers: 1,
             connect_timeout: std::time::Duration::from_secs(1),
             resolver: Resolver::new(tokio::runtime::Handle::current()),
             system: SystemRoots::default(),
-            tunnels: crate::telemetry::Tunnels::new(&prometheus::Registry::new()).unwrap(),
+            tunnels: crate::telemetry::Tunnels::new(&registry).unwrap(),
+            connections: crate::telemetry::Connections::new(&registry).unwrap(),
         };
         let upstream = Arc::new(Upstream::new(spec, &network).unwrap());
         Grant { upstream, authorization: Some(HeaderValue::from_static("Bearer ours")) }

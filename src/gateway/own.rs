@@ -226,7 +226,7 @@ impl Gateway {
             let piece = if compressed {
                 // Not on this thread, which has others to serve.
                 let made = self.parts.control.spawn_blocking(move || {
-                    let piece = pieces.next();
+                    let piece = pieces.piece();
                     (pieces, piece)
                 });
                 let (back, piece) = made.await.map_err(|error| Gone::Unmade(error.to_string()))?;
@@ -234,7 +234,7 @@ impl Gateway {
                 piece
             } else {
                 tokio::task::yield_now().await;
-                pieces.next()
+                pieces.piece()
             };
             // What was begun can only be broken off.
             match piece.map_err(|status| Gone::Unmade(status.message().to_owned()))? {

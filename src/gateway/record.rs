@@ -102,6 +102,12 @@ impl Progress {
     }
 
     pub(super) fn gone(&mut self, gone: &Gone) {
+        if let Gone::Unmade(error) = gone {
+            // Ours, not the caller's.
+            tracing::error!(remote = %self.remote, %error, "an answer of our own broke off: it could not be made");
+            self.error = Some(ErrorKind::Broken);
+            return;
+        }
         tracing::debug!(remote = %self.remote, %gone, "a caller left before the end of its answer");
         self.error = Some(ErrorKind::ClientGone);
     }

@@ -232,6 +232,10 @@ impl Gateway {
         audit_id: &HeaderValue,
         progress: &mut Progress,
     ) -> Result<Decision, Status> {
+        if parts.headers.len() > headers::MOST {
+            let message = format!("the request has more than {} header fields: send fewer", headers::MOST);
+            return Err(Status::new(Reason::BadRequest, message));
+        }
         if headers::has_ambiguous_length(&parts.headers) {
             return Err(Status::new(
                 Reason::BadRequest,

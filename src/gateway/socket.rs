@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Watch;
+use crate::authn::protocols_without_token;
 use crate::model::Answer;
 use crate::telemetry::ErrorKind;
 
@@ -55,6 +56,13 @@ pub(super) fn is_wanted(version: Version, headers: &HeaderMap) -> bool {
         .is_some_and(|wanted| wanted.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
+/// What the caller wants to speak, as kube-apiserver's handlers see it: without the token that stood beside it.
+fn protocol(headers: &HeaderMap) -> String {
+    let without_token = protocols_without_token(headers);
+    let wanted = without_token.as_ref().or_else(|| headers.get(SEC_WEBSOCKET_PROTOCOL));
+    wanted.and_then(|value| value.to_str().ok()).unwrap_or_default().trim().to_owned()
+}
+
 impl Socket {
     /// Checks what the caller says of the protocol, in the order and in the words of kube-apiserver.
     pub(super) fn open(watch: Box<Watch>, headers: &HeaderMap) -> Result<Self, Box<Answer>> {
@@ -72,7 +80,7 @@ impl Socket {
         if !is_origin(text(ORIGIN)) {
             return Err(Box::new(refused(StatusCode::FORBIDDEN, "")));
         }
-        let protocol = text(SEC_WEBSOCKET_PROTOCOL).trim();
+        let protocol = protocol(headers);
         if protocol.contains(',') {
             return Err(Box::new(refused(StatusCode::BAD_REQUEST, "")));
         }

@@ -13,7 +13,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use crate::load::{Closed, Tally, Work, closed};
 use crate::measure::{Spread, rounds};
 use crate::report::{Better, Cell, Findings, Line, Plot, Table, Unit};
-use crate::stage::{CLUSTER, Contender, GROUPS, Stage, USER, cluster_path};
+use crate::stage::{CLUSTER, Contender, GROUPS, Stage, USER, cluster_path, start_gateway};
 
 const MANY: usize = 10_000;
 const IN_TURN: usize = 1000;
@@ -128,7 +128,9 @@ async fn beside(stage: &Stage, many: &Gateway, findings: &mut Findings) -> Resul
         warm: Duration::from_millis(warm),
         span: Duration::from_millis(span),
     };
-    let contenders = [stage.ours()?, Contender::gateway("10,000 clusters", many)?];
+    // Both have done nothing else before.
+    let few = start_gateway(stage.lab.hub(), "few", None).await?;
+    let contenders = [Contender::gateway("2 clusters", &few)?, Contender::gateway("10,000 clusters", many)?];
     let samples = rounds(stage.rounds(5, 9), &contenders, async |contender| {
         closed(contender.target.clone(), Work::get("/api/v1/x"), shape, contender.meter.clone()).await
     })
@@ -150,7 +152,7 @@ async fn beside(stage: &Stage, many: &Gateway, findings: &mut Findings) -> Resul
 
 /// From the hub's answer to a new Secret to the first proxied 200, at rest and under full load.
 async fn changes(stage: &Stage, findings: &mut Findings) -> Result<()> {
-    let count = if stage.options.full { 200 } else { 50 };
+    let count = if stage.options.full { 500 } else { 200 };
     let mut table =
         Table::new("From the hub's answer to a new Secret to the first 200", &["", "p50", "p99", "most"]);
     let rest = delays(stage, "rest", count).await?;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::load::{Closed, Tally, Work, closed};
 use crate::measure::{Spread, rounds};
 use crate::report::{Better, Cell, Findings, Line, Plot, Table, Unit};
-use crate::stage::{Contender, Stage, start_on_one_core};
+use crate::stage::{Contender, Stage, start_on_one_core, start_with_access_log};
 
 const SHAPES: [(usize, usize); 3] = [(1, 200), (4, 32), (64, 1)];
 
@@ -28,6 +28,9 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
         contenders.push(contender);
         running.push(gateway);
     }
+    let gateway = start_with_access_log(stage.lab.hub(), "access-log").await?;
+    contenders.push(Contender::gateway("cluster-gateway, access log", &gateway)?);
+    running.push(gateway);
     if stage.options.full {
         let gateway = start_on_one_core(stage.lab.hub(), "one-core").await?;
         contenders.push(Contender::gateway("cluster-gateway, one core", &gateway)?);

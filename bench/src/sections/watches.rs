@@ -3,15 +3,17 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
+use bytes::BytesMut;
 use e2e::lab::Gateway;
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use h2::RecvStream;
 
 use crate::load::{Connection, Tally, Target, Work, apart};
 use crate::measure::Meter;
 use crate::report::{Better, Cell, Findings, Table, Unit};
 use crate::stage::{Contender, Stage, cluster_path, start_gateway};
+use crate::upstream::{SIZE as EVENT, STAMP};
 
 /// A hub's connection has so many streams at most.
 const PER_CONNECTION: usize = 1000;
@@ -137,22 +139,33 @@ async fn events(stage: &Stage, findings: &mut Findings) -> Result<()> {
 async fn arrivals(target: Target, work: Work, number: usize, meter: Meter, span: Duration) -> Result<Tally> {
     apart(move || async move {
         let connection = Connection::open(&target).await?;
-        let mut bodies = Vec::new();
-        for _ in 0..number {
-            bodies.push(watch(&connection, &work).await?);
-        }
+        let bodies = try_join_all((0..number).map(|_| watch(&connection, &work))).await?;
+        // Events from before all were there could not be read when they came.
+        let since = SystemTime::now();
         let (began, before) = (Instant::now(), meter.cpu()?);
         let mut readers = tokio::task::JoinSet::new();
         for mut body in bodies {
             readers.spawn_local(async move {
                 let mut tally = Tally::new();
-                while let Ok(Some(event)) = tokio::time::timeout_at((began + span).into(), body.data()).await
+                let mut unread = BytesMut::new();
+                while let Ok(Some(piece)) = tokio::time::timeout_at((began + span).into(), body.data()).await
                 {
-                    match event {
-                        Ok(event) => {
-                            tally.succeeded(event.len() as u64, age(&event));
+                    match piece {
+                        Ok(piece) => {
                             // Only a connection that is gone refuses, and that ends the loop.
-                            let _ = body.flow_control().release_capacity(event.len());
+                            let _ = body.flow_control().release_capacity(piece.len());
+                            // A proxy may cut events in two, or join them.
+                            unread.extend_from_slice(&piece);
+                            while unread.len() >= EVENT {
+                                let event = unread.split_to(EVENT);
+                                match sent(&event) {
+                                    Some(at) if at < since => {}
+                                    Some(at) => {
+                                        tally.succeeded(EVENT as u64, at.elapsed().unwrap_or_default())
+                                    }
+                                    None => tally.failed(&anyhow!("no event where one should begin")),
+                                }
+                            }
                         }
                         Err(error) => {
                             tally.failed(&error.into());
@@ -174,12 +187,10 @@ async fn arrivals(target: Target, work: Work, number: usize, meter: Meter, span:
     .await
 }
 
-/// How old an event is by the stamp that the upstream puts in front, in nanoseconds of Unix time on the same machine.
-fn age(event: &[u8]) -> Duration {
-    let stamp =
-        event.get(crate::upstream::STAMP).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(stamp.map_or(Duration::ZERO, Duration::from_nanos))
+/// When an event was sent, by the stamp that the upstream puts in front: nanoseconds of Unix time on the same machine.
+fn sent(event: &[u8]) -> Option<SystemTime> {
+    let stamp = std::str::from_utf8(event.get(STAMP)?).ok()?.parse().ok()?;
+    Some(UNIX_EPOCH + Duration::from_nanos(stamp))
 }
 
 async fn stopped(gateway: Gateway) -> Result<()> {

@@ -47,12 +47,17 @@ pub(super) async fn register(lab: &Lab, upstream: &Upstream) -> Result<()> {
 
 /// Starts a gateway for these Secrets: ours, or another binary.
 pub(crate) async fn start(hub: &ControlPlane, name: &str, binary: Option<&Path>) -> Result<Gateway> {
-    start_within(hub, name, binary, &[]).await
+    start_within(hub, name, binary, &[], &[]).await
+}
+
+/// Starts ours with a line in its log for each request.
+pub(crate) async fn start_with_access_log(hub: &ControlPlane, name: &str) -> Result<Gateway> {
+    start_within(hub, name, None, &[], &["--access-log"]).await
 }
 
 /// Starts ours where it has one processor only.
 pub(crate) async fn start_on_one_core(hub: &ControlPlane, name: &str) -> Result<Gateway> {
-    start_within(hub, name, None, &["taskset", "--cpu-list", "0"]).await
+    start_within(hub, name, None, &["taskset", "--cpu-list", "0"], &[]).await
 }
 
 async fn start_within(
@@ -60,11 +65,13 @@ async fn start_within(
     name: &str,
     binary: Option<&Path>,
     wrapper: &[&str],
+    flags: &[&str],
 ) -> Result<Gateway> {
     let mut options = GatewayOptions::new(hub, NAMESPACE);
     name.clone_into(&mut options.name);
     options.binary = binary.map(Path::to_owned);
     options.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+    options.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
     // Another binary needs no word in front of its flags.
     if binary.is_some() {
         options.subcommand.clear();

@@ -35,7 +35,7 @@ fn config(place: &Place, upstream: &Upstream, protocol: &str) -> String {
     format!(
         r"
 global
-    maxconn 8000
+    maxconn 6000
     tune.h2.max-concurrent-streams 1000
 defaults
     mode http

@@ -17,6 +17,7 @@ use crate::options::Options;
 pub(crate) use contender::Contender;
 pub(crate) use gateway::{
     CLUSTER, CLUSTER_GROUP_PATH, GROUPS, USER, cluster_path, start as start_gateway, start_on_one_core,
+    start_with_access_log,
 };
 pub(crate) use place::Place;
 pub(crate) use upstream::Upstream;

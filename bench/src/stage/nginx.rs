@@ -66,6 +66,7 @@ http {{
             proxy_set_header Connection $connection_upgrade;
             proxy_set_header Upgrade $http_upgrade;
             proxy_buffering off;
+            proxy_buffer_size 64k;
             proxy_request_buffering off;
             proxy_read_timeout 1h;
             proxy_ssl_certificate {client_cert};

@@ -19,6 +19,22 @@ const IDLE: Duration = Duration::from_millis(15);
 const SHORT: Duration = Duration::from_millis(1);
 
 #[tokio::test]
+async fn more_header_fields_than_a_map_can_have_are_refused_and_not_sent_on() {
+    let hostile = Hostile::start("hostile-fields", EchoOptions::default(), &[]).await;
+    let many = |count| {
+        let mut request = Request::get(path(CLUSTER, "/many."));
+        for _ in 0..count {
+            request = request.header("a", "");
+        }
+        request.body(empty()).unwrap()
+    };
+    received(&hostile.connection.fetch(many(8000)).await.unwrap());
+    let refused = hostile.connection.fetch(many(25_000)).await.unwrap();
+    assert_eq!((refused.status, hostile.came("/many.")), (400, 1), "{}", refused.text());
+    assert!(refused.text().contains("more than 8192 header fields"), "{}", refused.text());
+}
+
+#[tokio::test]
 async fn no_read_fails_and_no_write_comes_twice_when_idle_connections_are_closed_just_as_they_are_reused() {
     for (name, options) in [("h2", EchoOptions::default()), ("h1", EchoOptions::h1())] {
         let hostile = Hostile::start(&format!("hostile-idle-{name}"), options.idle(IDLE), &[]).await;

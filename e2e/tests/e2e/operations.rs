@@ -329,3 +329,17 @@ async fn logs_are_lines_of_json_or_of_text_and_requests_are_among_them_when_aske
     }
     assert!(!quiet.contains("t3-audit-1"), "{quiet}");
 }
+
+#[tokio::test]
+async fn a_gateway_that_was_started_with_few_descriptors_takes_what_it_may_have() {
+    let hub = shared().await.hub();
+    let mut options = GatewayOptions::new(hub, "operations-descriptors");
+    let limit = r#"ulimit -Sn 256 && ulimit -Hn 8192 && exec "$0" "$@""#;
+    options.wrapper = ["/bin/sh", "-c", limit].map(str::to_owned).into();
+    let gateway = Gateway::start(hub, options).await.unwrap();
+    let pid = gateway.process().pid().unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["8192", "8192"], "{line}");
+}

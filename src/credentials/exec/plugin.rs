@@ -83,7 +83,7 @@ impl Plugins {
             allowed: Allowed::new(options.allowed),
             timeout: options.timeout,
             permits: Semaphore::new(options.at_once.get()),
-            for_slow: Semaphore::new((options.at_once.get() / 2).max(1)),
+            for_slow: Semaphore::new(for_slow(options.at_once.get())),
             disk: Disk::default(),
             metrics,
         }
@@ -92,6 +92,11 @@ impl Plugins {
     pub(in crate::credentials) fn timeout(&self) -> Duration {
         self.timeout
     }
+}
+
+/// Of so many places: all but a quarter, which slow commands leave to the others. One place has no quarter.
+fn for_slow(places: usize) -> usize {
+    (places - (places / 4).max(1)).max(1)
 }
 
 impl Plugin {
