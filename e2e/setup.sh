@@ -50,6 +50,7 @@ if [ -n "$packages" ]; then
     else
         echo "Missing on this machine:$packages. Type (or the like on your system):" >&2
         echo "  sudo sh -c '$install'" >&2
+        echo "Servers among them are started by tests; what your system starts of them can be stopped." >&2
         exit 1
     fi
 fi
