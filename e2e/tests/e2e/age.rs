@@ -115,6 +115,7 @@ async fn a_kept_alive_connection_ends_with_an_answer_that_says_so_and_not_while_
     let client = master(&gateway);
     until_code(&client.h2().await.unwrap(), &path(CLUSTER, "/x"), 200).await;
     let (mut connection, mut idle) = (client.h1().await.unwrap(), client.h1().await.unwrap());
+    let made = Instant::now();
     assert_eq!(idle.get("/version").await.unwrap().header("connection"), Some("keep-alive"));
     let limit = Instant::now() + LIMIT;
     loop {
@@ -131,7 +132,13 @@ async fn a_kept_alive_connection_ends_with_an_answer_that_says_so_and_not_while_
     })
     .await
     .unwrap();
-    // As old as the other one, and asked for nothing meanwhile.
+    // Made after the other one, and asked for nothing since. Ages differ by a tenth either way.
+    until("it is of age", LIMIT, || async {
+        ensure!(made.elapsed() > Duration::from_millis(1100), "{:?}", made.elapsed());
+        Ok(())
+    })
+    .await
+    .unwrap();
     assert!(!idle.is_closed());
     let last = idle.get(&path(CLUSTER, "/z")).await.unwrap();
     assert_eq!((last.status, last.header("connection")), (200, Some("close")));

@@ -177,7 +177,7 @@ fn aggregated_metrics_name_no_cluster() {
         gauge.with_label_values(&["one"]).set(values[0]);
         gauge.with_label_values(&["two"]).set(values[1]);
     };
-    gauge("cluster_expiry", [30, 20]);
+    gauge("cluster_expiry", [4_000_000_030, 4_000_000_020]);
     gauge("cluster_failing", [1, 1]);
     let (one, two) = (fixture.cluster("one"), fixture.cluster("two"));
     fixture.record(Some(&one), "pods", "get", 200);
@@ -191,7 +191,7 @@ fn aggregated_metrics_name_no_cluster() {
         r#"cluster_gateway_upstream_header_duration_seconds_count{cluster=""} 2"#,
         r#"cluster_gateway_requests_in_flight{cluster=""} 1"#,
         r#"cluster_gateway_upgraded_streams{cluster=""} 1"#,
-        r#"cluster_expiry{cluster=""} 20"#,
+        r#"cluster_expiry{cluster=""} 4000000020"#,
         r#"cluster_failing{cluster=""} 2"#,
         "cluster_gateway_cluster_histograms 0",
     ] {
