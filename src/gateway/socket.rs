@@ -115,6 +115,8 @@ impl Socket {
                 let event = tokio::select! {
                     biased;
                     () = &mut drained => return close(&mut writer, GOING_AWAY).await,
+                    // Before what the caller says: who never stops talking must not outlive the watch's time.
+                    event = watch.next() => event,
                     read = reader.read_buf(&mut frames.unread) => match read {
                         Ok(0) | Err(_) => return Err(ErrorKind::ClientGone),
                         Ok(bytes) => {
@@ -122,7 +124,6 @@ impl Socket {
                             continue;
                         }
                     },
-                    event = watch.next() => event,
                 };
                 let Some(event) = event else { return close(&mut writer, NORMAL).await };
                 let message = match watch.prefix() {

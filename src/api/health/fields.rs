@@ -10,41 +10,91 @@ use super::super::go_json;
 use super::raw::Raw;
 
 /// So many problems are told.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
+/// Of a path in a problem, letters: bodies are large, and so may names in them be.
+pub(super) const LONGEST: usize = 1024;
 
 /// Fields that nobody knows and fields that are there twice, in the order in which they stand. A schema that is null
 /// knows all.
 pub(super) fn strict(value: &Raw<String>, schema: &Value, definitions: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    look(value, schema, definitions, "", &mut found);
+    look(value, schema, definitions, &Trail::Root, &mut found);
     found
 }
 
-fn look(value: &Raw<String>, schema: &Value, definitions: &Value, path: &str, found: &mut Vec<String>) {
+/// Where a value stands. It is written out for a problem only: paths of every value would be as large as the body is,
+/// times its length.
+enum Trail<'a> {
+    Root,
+    Field(&'a Trail<'a>, &'a str),
+    Item(&'a Trail<'a>, usize),
+}
+
+impl Trail<'_> {
+    /// As people read it, no longer than [`LONGEST`] letters.
+    fn write(&self, text: &mut String, left: &mut usize) {
+        match self {
+            Self::Root => {}
+            Self::Field(Self::Root, key) => push(text, left, key.chars()),
+            Self::Field(above, key) => {
+                above.write(text, left);
+                push(text, left, std::iter::once('.').chain(key.chars()));
+            }
+            Self::Item(above, index) => {
+                above.write(text, left);
+                push(text, left, format!("[{index}]").chars());
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let (mut text, mut left) = (String::new(), LONGEST);
+        self.write(&mut text, &mut left);
+        text
+    }
+}
+
+fn push(text: &mut String, left: &mut usize, letters: impl Iterator<Item = char>) {
+    for letter in letters.take(*left) {
+        text.push(letter);
+        *left -= 1;
+    }
+}
+
+fn look(
+    value: &Raw<String>,
+    schema: &Value,
+    definitions: &Value,
+    trail: &Trail<'_>,
+    found: &mut Vec<String>,
+) {
+    if found.len() >= MOST {
+        return;
+    }
     let schema = resolve(schema, definitions);
     match value {
         Raw::Object(fields) => {
             let mut seen = BTreeSet::new();
             for (key, value) in fields {
-                let below = join(path, key);
+                let below = Trail::Field(trail, key);
                 let field = match (&schema["properties"], &schema["additionalProperties"]) {
                     (Value::Object(properties), _) => properties.get(key),
                     // A map, or something that nobody describes.
                     (_, any) => Some(any),
                 };
                 let Some(field) = field else {
-                    tell(found, format!("unknown field {below:?}"));
+                    tell(found, format!("unknown field {:?}", below.text()));
                     continue;
                 };
                 if !seen.insert(key) {
-                    tell(found, format!("duplicate field {below:?}"));
+                    tell(found, format!("duplicate field {:?}", below.text()));
                 }
                 look(value, field, definitions, &below, found);
             }
         }
         Raw::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                look(item, &schema["items"], definitions, &format!("{path}[{index}]"), found);
+                look(item, &schema["items"], definitions, &Trail::Item(trail, index), found);
             }
         }
         Raw::Leaf(_) => {}
@@ -205,6 +255,9 @@ mod tests {
                 r#"duplicate field "free.d.e""#,
             ]
         );
+        let long = "x".repeat(1 << 20);
+        let found = check(&format!(r#"{{"free": {{"{long}": {{"a": 1, "a": 2, "a": 3}}}}}}"#));
+        assert_eq!((found.len(), found[0].len()), (1, LONGEST + r#"duplicate field """#.len()));
         let many: Vec<String> = (0..200).map(|number| format!("\"{number}\":0")).collect();
         assert_eq!(check(&format!("{{{}}}", many.join(","))).len(), MOST);
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clusters::{Cluster, Health, Table};
 use crate::model::{Answer, Details, Query, Reason, Status};
@@ -150,7 +150,7 @@ impl<'a> HealthWrite<'a> {
             warn(options.validation, found, &text, warnings).map_err(|problem| body::unusable(&problem))?;
         }
         self.check_name(&decoded.value)?;
-        Ok(HealthChange { what: What::Object(decoded.value), options })
+        Ok(HealthChange { what: What::Object(concise(&decoded.value)), options })
     }
 
     /// What is to be written to a cluster as it is now.
@@ -224,7 +224,7 @@ impl<'a> HealthWrite<'a> {
         let object = patch.apply(shown)?;
         let (schema, definitions) = self.api.openapi.schema(&self.api.group, KIND);
         let refuse = |problem: String| {
-            let text = format!("Invalid value: {:?}: {problem}", object.to_string());
+            let text = format!("Invalid value: {:?}: {problem}", told(&object));
             options::invalid("", "", "", vec![("patch", "FieldValueInvalid", text)])
         };
         if let Some(problem) = fields::mistyped(&object, schema, definitions, KIND) {
@@ -265,6 +265,26 @@ impl<'a> HealthWrite<'a> {
         *answer.status_mut() = StatusCode::OK;
         Ok(answer)
     }
+}
+
+/// An object as a message has it: without the credential that it may show to its reader, because messages are kept in
+/// audit logs, and not as large as a body may be.
+fn told(object: &Value) -> String {
+    const LONGEST: usize = 64 << 10;
+    let mut object = object.clone();
+    if let Some(access) = object.pointer_mut("/spec/access").and_then(Value::as_object_mut) {
+        access.remove("credential");
+    }
+    object.to_string().chars().take(LONGEST).collect()
+}
+
+/// What is looked at of an object that is to be written: whatever else was sent is not kept until it is.
+fn concise(object: &Value) -> Value {
+    let (metadata, status) = (&object["metadata"], &object["status"]);
+    json!({
+        "metadata": {"name": metadata["name"], "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]},
+        "status": {"healthy": status["healthy"], "healthyReason": status["healthyReason"]},
+    })
 }
 
 /// Warns of what was found, or refuses it, in one text.

@@ -18,6 +18,10 @@ const MOST_OPERATIONS: usize = 10_000;
 /// Bytes that the copies of one JSON patch may make (kube-apiserver sets `AccumulatedCopySizeLimit` likewise).
 const MOST_COPIED: usize = 10 * super::BODY_LIMIT;
 
+/// How deep a patched object may be. Each operation moves what is there a little deeper, and who writes, copies or
+/// drops a value goes down as deep as it is, on a stack. A body is not read deeper than that either.
+const DEEPEST: usize = 128;
+
 /// Which kind of patch it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PatchType {
@@ -120,6 +124,9 @@ fn strict(kind: PatchType, body: &[u8]) -> Vec<String> {
 fn operate(object: &mut Value, patch: &json_patch::Patch) -> Result<(), Status> {
     let mut copied = 0;
     for operation in &patch.0 {
+        if reach(object, operation) > DEEPEST {
+            return Err(rejected());
+        }
         if let PatchOperation::Copy(copy) = operation {
             copied += copy.from.resolve(object).map_or(0, weight);
             if copied > MOST_COPIED {
@@ -129,6 +136,26 @@ fn operate(object: &mut Value, patch: &json_patch::Patch) -> Result<(), Status> 
         json_patch::patch(object, std::slice::from_ref(operation)).map_err(|_| rejected())?;
     }
     Ok(())
+}
+
+/// How deep what an operation puts somewhere will be. The object is never deeper than [`DEEPEST`], so looking is cheap.
+fn reach(object: &Value, operation: &PatchOperation) -> usize {
+    let of = |from: &json_patch::jsonptr::Pointer| from.resolve(object).map_or(0, depth);
+    match operation {
+        PatchOperation::Add(add) => add.path.count() + depth(&add.value),
+        PatchOperation::Replace(replace) => replace.path.count() + depth(&replace.value),
+        PatchOperation::Copy(copy) => copy.path.count() + of(&copy.from),
+        PatchOperation::Move(moved) => moved.path.count() + of(&moved.from),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => 0,
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// About as many bytes as a value takes.
@@ -151,4 +178,35 @@ fn bad(message: String) -> Status {
 fn rejected() -> Status {
     Status::new(Reason::Invalid, "the server rejected our request due to an error in our request")
         .with_details(Details::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patch(operations: Value) -> Patch {
+        let body = serde_json::to_vec(&operations).unwrap();
+        Patch::read(PatchType::Json, &body, Validation::Ignore).unwrap().0
+    }
+
+    #[test]
+    fn no_operation_puts_anything_deeper_than_a_body_may_be() {
+        let mut nested = json!(0);
+        for _ in 0..100 {
+            nested = json!({"a": nested});
+        }
+        let below = format!("/n{}", "/a".repeat(100));
+        for operation in ["move", "copy"] {
+            let operations = json!([
+                {"op": "add", "path": "/a", "value": nested},
+                {"op": "add", "path": "/n", "value": nested},
+                {"op": operation, "from": "/a", "path": below},
+            ]);
+            let status = patch(operations).apply(&json!({})).unwrap_err();
+            assert_eq!(status.reason(), Reason::Invalid, "{operation}");
+        }
+        let operations =
+            json!([{"op": "add", "path": "/a", "value": nested}, {"op": "move", "from": "/a", "path": "/b"}]);
+        assert_eq!(patch(operations).apply(&json!({})).unwrap(), json!({"b": nested}));
+    }
 }

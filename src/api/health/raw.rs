@@ -8,6 +8,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
+use super::fields;
+
 /// A value whose fields have names of type `K`.
 #[derive(Debug)]
 pub(super) enum Raw<K> {
@@ -68,13 +70,17 @@ impl Raw<Placed> {
     }
 
     fn look(&self, found: &mut Vec<String>) {
+        if found.len() >= fields::MOST {
+            return;
+        }
         match self {
             Self::Object(fields) => {
                 let mut seen = BTreeSet::new();
                 for (Placed(key), value) in fields {
-                    if !seen.insert(key.value.as_str()) {
+                    if !seen.insert(key.value.as_str()) && found.len() < fields::MOST {
                         let line = key.referenced.line();
-                        found.push(format!("line {line}: key {:?} already set in map", key.value));
+                        let name: String = key.value.chars().take(fields::LONGEST).collect();
+                        found.push(format!("line {line}: key {name:?} already set in map"));
                     }
                     value.look(found);
                 }
