@@ -46,7 +46,7 @@ pub(in crate::credentials) struct Plugins {
     allowed: Allowed,
     timeout: Duration,
     permits: Semaphore,
-    /// As many of them as commands may have that were slow the last time: half, so that clusters whose commands hang do
+    /// As many of them as commands may have that were slow the last time, see [`for_slow`], so that clusters whose commands hang do
     /// not keep those of the others from theirs.
     for_slow: Semaphore,
     /// That commands are on.
