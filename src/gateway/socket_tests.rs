@@ -65,3 +65,18 @@ fn origins_are_addresses() {
         assert!(!is_origin(none), "{none}");
     }
 }
+
+#[test]
+fn a_token_beside_the_protocol_is_neither_in_the_way_nor_repeated() {
+    let asked = |values: &[&'static str]| {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(value));
+        }
+        protocol(&headers)
+    };
+    assert_eq!(asked(&["base64url.bearer.authorization.k8s.io.c2VjcmV0, v1"]), "v1");
+    assert_eq!(asked(&["base64url.bearer.authorization.k8s.io.c2VjcmV0", "v1"]), "v1");
+    assert_eq!(asked(&["v1"]), "v1");
+    assert_eq!(asked(&[]), "");
+}
