@@ -14,7 +14,10 @@ pub(super) enum Failure {
     /// The hub answered that it will not.
     #[error("the hub answers {} {}: {}", .0.code, .0.reason, .0.message)]
     Refused(Box<Status>),
-    /// The hub cannot be reached, or what it says cannot be read.
+    /// The hub cannot be reached, or goes away before it answers.
+    #[error("{0}")]
+    Unreachable(String),
+    /// What the hub says breaks off, or cannot be read.
     #[error("{0}")]
     Broken(String),
     /// No answer in time.
@@ -87,7 +90,7 @@ impl Failure {
     fn kind(&self) -> u16 {
         match self {
             Self::Refused(status) => status.code,
-            Self::Broken(_) | Self::Silent | Self::EndedAtOnce => 0,
+            Self::Unreachable(_) | Self::Broken(_) | Self::Silent | Self::EndedAtOnce => 0,
             Self::NoResourceVersion => 1,
         }
     }
@@ -99,18 +102,21 @@ impl From<kube::Error> for Failure {
             kube::Error::Api(status) => Self::Refused(status),
             // serde's own words may repeat what they could not read: a Secret's data.
             kube::Error::SerdeError(_) => Self::Broken("the hub's answer cannot be read".to_owned()),
-            error => {
-                let mut text = error.to_string();
-                let mut cause = error.source();
-                while let Some(error) = cause {
-                    let next = error.to_string();
-                    if !text.ends_with(&next) {
-                        text = format!("{text}: {next}");
-                    }
-                    cause = error.source();
-                }
-                Self::Broken(text)
-            }
+            error @ kube::Error::Service(_) => Self::Unreachable(with_causes(&error)),
+            error => Self::Broken(with_causes(&error)),
         }
     }
+}
+
+fn with_causes(error: &kube::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -15,9 +15,8 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 
-use crate::model::Backoff;
-
 use super::connection::{Connection, Failure};
+use super::pace::Pace;
 
 /// As client-go: some MB of Secrets in one answer.
 const PAGE: u32 = 500;
@@ -29,11 +28,6 @@ const WATCH: u32 = 290;
 const SILENCE: Duration = Duration::from_secs(150);
 /// A watch that lives this long, or says something, has begun.
 const BEGUN: Duration = Duration::from_secs(1);
-/// After a failure: long enough not to hammer a hub that is starting, short enough not to be felt after a
-/// connection's hiccup. kube's own backoff would be reset by each attempt to list, and goes up to a minute.
-const FIRST: Duration = Duration::from_millis(200);
-/// As client-go's reflectors.
-const LONGEST: Duration = Duration::from_secs(30);
 /// So that a burst's first change is in force before its last one has come.
 const BATCH: usize = 256;
 
@@ -73,19 +67,19 @@ pub(super) async fn run<K>(
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut backoff = Backoff::new(FIRST, LONGEST);
+    let mut pace = Pace::new();
     let mut position = None;
     loop {
         let outcome = match position.take() {
             None => list(api, selector, connection, sink).await,
-            Some(version) => watch(api, selector, version, connection, &mut backoff, sink).await,
+            Some(version) => watch(api, selector, version, connection, &mut pace, sink).await,
         };
         match outcome {
             Ok(version) => position = Some(version),
             Err(Broken { failure, resume }) => {
                 connection.lost(&failure);
                 position = resume.filter(|_| !failure.needs_list());
-                sleep(backoff.after_failure()).await;
+                sleep(pace.after(&failure)).await;
             }
         }
     }
@@ -127,7 +121,7 @@ async fn watch<K>(
     selector: &str,
     version: String,
     connection: &mut Connection,
-    backoff: &mut Backoff,
+    pace: &mut Pace,
     sink: &mut impl Sink<K>,
 ) -> Result<String, Broken>
 where
@@ -143,7 +137,7 @@ where
         Ok(None) => return Err(broken(Failure::EndedAtOnce, &version)),
         Err(_) => {
             connection.established();
-            backoff.reset();
+            pace.works();
             None
         }
     };
@@ -160,7 +154,7 @@ where
         let (changes, end) = ready(first, stream.as_mut(), &mut version);
         if !matches!(end, End::Failed(_)) {
             connection.established();
-            backoff.reset();
+            pace.works();
         }
         if !changes.is_empty() {
             sink.apply(changes, version.clone());

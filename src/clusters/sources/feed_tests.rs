@@ -204,6 +204,12 @@ impl Running {
         self.hub.asked()
     }
 
+    /// Between one question and the next.
+    async fn waits(&self, count: usize) -> Vec<Duration> {
+        assert_eq!(self.asked(count).await.len(), count);
+        self.hub.times().windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
     fn metric(&self, name: &str) -> f64 {
         let families = self.registry.gather();
         let sample = families.iter().find(|family| family.name() == name).unwrap().get_metric()[0].clone();
@@ -254,17 +260,35 @@ async fn a_hub_that_cannot_be_reached_is_asked_again_less_and_less_often() {
     let mut answers: Vec<_> = (0..12).map(|_| Answer::Unreachable).collect();
     answers.extend([page(&["a"], 7, None), Answer::Watch(vec![], Then::Silence)]);
     let mut running = start(answers);
-    let asked = running.asked(14).await.len();
-    assert_eq!(asked, 14);
-    let times = running.hub.times();
-    let waits: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let waits = running.waits(14).await;
     assert!(waits[0] <= Duration::from_millis(250), "{waits:?}");
-    assert!(waits[11] >= Duration::from_secs(15) && waits[11] <= Duration::from_secs(31), "{waits:?}");
+    assert!(waits[11] >= Duration::from_millis(2_500) && waits[11] <= Duration::from_secs(6), "{waits:?}");
     assert_eq!(running.metric("cluster_gateway_source_connected"), 0.0);
     assert_eq!(running.metric("cluster_gateway_source_watch_restarts_total"), 12.0);
     while running.next().await == Seen::Begin {}
     sleep(BEGUN * 2).await;
     assert_eq!(running.metric("cluster_gateway_source_connected"), 1.0, "nobody noticed that it is back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_refuses_is_asked_less_often_than_one_that_is_away() {
+    let running = start((0..12).map(|_| Answer::Refused(StatusCode::INTERNAL_SERVER_ERROR, "Broken")));
+    let waits = running.waits(13).await;
+    assert!(waits[0] <= Duration::from_millis(250), "{waits:?}");
+    assert!(waits[11] >= Duration::from_secs(15) && waits[11] <= Duration::from_secs(31), "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_was_started_anew_is_listed_as_soon_as_it_says_so() {
+    let lost = (0..10).map(|_| Answer::Unreachable);
+    let gone = || Answer::Refused(StatusCode::GONE, "Expired");
+    let before = [page(&["a"], 7, None), Answer::Watch(vec![bookmark(8)], Then::End)];
+    let after = [gone(), page(&["b"], 9, None), gone(), page(&["b"], 9, None), gone()];
+    let running = start(before.into_iter().chain(lost).chain(after));
+    let waits = running.waits(17).await;
+    let (listed, again) = (waits[12], &waits[14..]);
+    assert!(listed <= Duration::from_millis(20), "{waits:?}");
+    assert!(again[0] >= Duration::from_millis(100) && again[0] <= Duration::from_millis(250), "{waits:?}");
 }
 
 #[tokio::test(start_paused = true)]

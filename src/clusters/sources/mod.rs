@@ -4,4 +4,5 @@
 
 mod connection;
 mod feed;
+mod pace;
 pub mod secrets;
