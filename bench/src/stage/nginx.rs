@@ -67,6 +67,8 @@ http {{
             proxy_set_header Upgrade $http_upgrade;
             proxy_buffering off;
             proxy_buffer_size 64k;
+            proxy_buffers 4 64k;
+            proxy_busy_buffers_size 128k;
             proxy_request_buffering off;
             proxy_read_timeout 1h;
             proxy_ssl_certificate {client_cert};
