@@ -1,5 +1,8 @@
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
 
 /// Whether requests may be sent here: every condition was met once, and shutting down has not begun.
 ///
@@ -11,6 +14,8 @@ pub struct Readiness(Arc<Inner>);
 struct Inner {
     conditions: Mutex<Vec<Named>>,
     shutting_down: AtomicBool,
+    /// A condition was met.
+    progress: Arc<Notify>,
 }
 
 #[derive(Debug, Clone)]
@@ -22,7 +27,10 @@ struct Named {
 
 /// Held by the part that has to meet it. Dropped without that, it is never met.
 #[derive(Debug, Clone)]
-pub struct Condition(Arc<AtomicBool>);
+pub struct Condition {
+    met: Arc<AtomicBool>,
+    progress: Arc<Notify>,
+}
 
 /// How one condition stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +48,7 @@ impl Readiness {
         let met = Arc::new(AtomicBool::new(false));
         let named = Named { name, waiting_for, met: Arc::clone(&met) };
         self.0.conditions.lock().unwrap_or_else(PoisonError::into_inner).push(named);
-        Condition(met)
+        Condition { met, progress: Arc::clone(&self.0.progress) }
     }
 
     /// From now on not ready any more.
@@ -51,6 +59,19 @@ impl Readiness {
     /// Whether everything is.
     pub fn is_ready(&self) -> bool {
         self.checks().iter().all(|check| check.missing.is_none())
+    }
+
+    /// Waits until everything is.
+    pub async fn ready(&self) {
+        loop {
+            let mut progress = pin!(self.0.progress.notified());
+            // Before looking: what is met in between is not missed.
+            progress.as_mut().enable();
+            if self.is_ready() {
+                return;
+            }
+            progress.await;
+        }
     }
 
     pub(super) fn checks(&self) -> Vec<Check> {
@@ -74,6 +95,7 @@ impl Readiness {
 impl Condition {
     /// It is met, for good.
     pub fn met(&self) {
-        self.0.store(true, Ordering::Release);
+        self.met.store(true, Ordering::Release);
+        self.progress.notify_waiters();
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use prometheus::{IntCounter, Registry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -123,4 +125,20 @@ async fn the_plain_listener_serves_operations_and_nothing_else() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(contents), "{answer}");
         assert!(answer.contains("cache-control: no-cache, private"), "{answer}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_readiness_is_told_when_the_last_condition_is_met() {
+    let readiness = Readiness::default();
+    let (first, last) = (readiness.condition("a", "a"), readiness.condition("b", "b"));
+    let mut waiting = tokio::spawn({
+        let readiness = readiness.clone();
+        async move { readiness.ready().await }
+    });
+    first.met();
+    let hour = Duration::from_secs(3600);
+    assert!(tokio::time::timeout(hour, &mut waiting).await.is_err(), "ready without the last one");
+    last.met();
+    tokio::time::timeout(hour, waiting).await.unwrap().unwrap();
+    readiness.ready().await;
 }

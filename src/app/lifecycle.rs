@@ -16,6 +16,7 @@ use crate::tls::{self, ServingCertificate};
 use super::Error;
 use super::build::{Built, build};
 use super::hub::Clients;
+use super::text::give_back_start_up;
 
 /// For streams that never end by themselves to be told that this is the end: the last part of the drain timeout.
 const LAST_CALL: Duration = Duration::from_secs(1);
@@ -72,6 +73,12 @@ pub(super) async fn run(config: Config) -> Result<(), Error> {
             std::future::pending().await
         });
     }
+
+    let given_back = give_back_start_up(readiness.clone());
+    tasks.spawn(async move {
+        given_back.await;
+        std::future::pending().await
+    });
 
     let result = until_told(&mut signals, &mut tasks).await;
     readiness.shut_down();

@@ -12,6 +12,7 @@ mod konnectivity;
 mod lifecycle;
 mod patch;
 mod reload;
+mod text;
 
 use tokio::runtime::Builder;
 

@@ -14,6 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::tls::Ahead;
+
+use super::spare;
+
 /// Two TLS records: enough for what a turn of the event loop has ready, small enough to stay in the cache.
 const GATHERED: usize = 32 << 10;
 
@@ -23,7 +27,7 @@ const GATHERED: usize = 32 << 10;
 /// library next reads, which it does in the same turn or, because the flush wakes it, in the next: so nothing waits
 /// for anything but for what is ready already.
 pub(super) struct Coalesced {
-    inner: TlsStream<TcpStream>,
+    inner: TlsStream<Ahead<TcpStream>>,
     gathered: Vec<u8>,
     /// How much of it is written.
     written: usize,
@@ -34,7 +38,7 @@ pub(super) struct Coalesced {
 }
 
 impl Coalesced {
-    pub(super) fn new(inner: TlsStream<TcpStream>, eager: bool) -> Self {
+    pub(super) fn new(inner: TlsStream<Ahead<TcpStream>>, eager: bool) -> Self {
         Self { inner, gathered: Vec::new(), written: 0, flush_due: false, eager }
     }
 
@@ -48,9 +52,8 @@ impl Coalesced {
             self.written += count;
         }
         self.written = 0;
-        self.gathered.clear();
         // Idle connections, of which there may be many, keep no buffer.
-        self.gathered.shrink_to(0);
+        spare::give(std::mem::take(&mut self.gathered));
         Poll::Ready(Ok(()))
     }
 
@@ -93,6 +96,9 @@ impl AsyncWrite for Coalesced {
                 return Pin::new(&mut self.inner).poll_write(context, data);
             }
         }
+        if self.gathered.capacity() == 0 {
+            self.gathered = spare::take(GATHERED);
+        }
         self.gathered.extend_from_slice(data);
         Poll::Ready(Ok(data.len()))
     }
@@ -133,7 +139,7 @@ impl Shutdown for Coalesced {
 
 impl UniqueID for Coalesced {
     fn id(&self) -> UniqueIDType {
-        let fd: RawFd = self.inner.get_ref().0.as_raw_fd();
+        let fd: RawFd = self.inner.get_ref().0.get_ref().as_raw_fd();
         fd
     }
 }

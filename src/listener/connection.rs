@@ -8,6 +8,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::authn::ClientChain;
 use crate::gateway::Caller;
+use crate::tls::Ahead;
 use crate::upstream::keepalive;
 
 use super::age::Age;
@@ -29,11 +30,12 @@ pub(super) async fn serve(socket: StdStream, peer: SocketAddr, desk: Arc<Desk>) 
     // Failing to say so costs speed, and a caller who is gone is found later; neither is worth a connection.
     let _ = stream.set_nodelay(true);
     let _ = keepalive::on_tcp(&stream);
-    let stream = match timeout(HANDSHAKE, TlsAcceptor::from(Arc::clone(&desk.tls)).accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
-        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
-    };
+    let stream =
+        match timeout(HANDSHAKE, TlsAcceptor::from(Arc::clone(&desk.tls)).accept(Ahead::new(stream))).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+        };
     let session = stream.get_ref().1;
     let chain = session.peer_certificates().and_then(|chain| {
         ClientChain::new(chain.iter().map(|certificate| certificate.clone().into_owned()).collect())

@@ -19,6 +19,7 @@ mod http1;
 mod http2;
 mod metrics;
 mod neighbours;
+mod spare;
 mod spill;
 mod usage;
 mod worker;

@@ -2,6 +2,7 @@
 //!
 //! A new file that does not parse leaves the old material in force; the caller logs and counts it.
 
+mod ahead;
 mod files;
 mod identity;
 mod key_kind;
@@ -9,6 +10,7 @@ mod self_signed;
 mod server;
 mod serving;
 
+pub use ahead::Ahead;
 pub use files::FileWatcher;
 pub use identity::{Identity, InvalidIdentity};
 pub use server::{ServerOptions, server_config};

@@ -3,21 +3,22 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures::task::noop_waker_ref;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use crate::telemetry::{OpenConnection, OpenTunnel};
+use crate::tls::Ahead;
 
 use super::konnectivity::Tunnel;
 
 /// A byte stream that leads to a server.
 pub(in crate::upstream) struct Conduit {
-    hop: Hop,
-    /// None where we go ourselves.
-    through: Option<Through>,
+    hop: Ahead<Hop>,
+    /// Counts the tunnel; none where we go ourselves.
+    _tunnel: Option<OpenTunnel>,
     /// Counts it once it is of use.
     open: Option<OpenConnection>,
 }
@@ -32,39 +33,32 @@ pub(super) enum Hop {
     Tunnel(Tunnel),
 }
 
-struct Through {
-    /// What came together with a proxy's answer.
-    early: Bytes,
-    /// Counts the tunnel.
-    _open: OpenTunnel,
-}
-
 impl Conduit {
     pub(super) fn direct(stream: TcpStream) -> Self {
-        Self { hop: Hop::Tcp(stream), through: None, open: None }
+        Self::new(Ahead::new(Hop::Tcp(stream)), None)
     }
 
     pub(super) fn unix(stream: UnixStream) -> Self {
-        Self { hop: Hop::Unix(stream), through: None, open: None }
+        Self::new(Ahead::new(Hop::Unix(stream)), None)
     }
 
     /// Through a proxy that says that it leads there, and what it said after that.
     pub(super) fn through(hop: Hop, early: Bytes, open: OpenTunnel) -> Self {
-        Self { hop, through: Some(Through { early, _open: open }), open: None }
+        Self::new(Ahead::after(early, hop), Some(open))
     }
 
     /// Through Konnectivity, which counts its tunnels itself.
     pub(super) fn tunnel(tunnel: Tunnel) -> Self {
-        Self { hop: Hop::Tunnel(tunnel), through: None, open: None }
+        Self::new(Ahead::new(Hop::Tunnel(tunnel)), None)
+    }
+
+    fn new(hop: Ahead<Hop>, tunnel: Option<OpenTunnel>) -> Self {
+        Self { hop, _tunnel: tunnel, open: None }
     }
 
     /// Counted as a connection to a server for as long as it lives.
     pub(in crate::upstream) fn count(&mut self, open: OpenConnection) {
         self.open = Some(open);
-    }
-
-    fn early(&mut self) -> Option<&mut Bytes> {
-        self.through.as_mut().map(|through| &mut through.early).filter(|early| !early.is_empty())
     }
 
     /// What is there to be read now, for somebody who cannot wait.
@@ -78,9 +72,9 @@ pub(in crate::upstream) struct Now<'a>(&'a mut Conduit);
 
 impl Read for Now<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.0.early().is_none() {
+        if !self.0.hop.has_unread() {
             // The event loop may not know yet that there is something to read; the socket does.
-            match &self.0.hop {
+            match self.0.hop.get_ref() {
                 Hop::Tcp(stream) => {
                     return std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?).read(buffer);
                 }
@@ -106,18 +100,7 @@ impl AsyncRead for Conduit {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let Some(early) = this.early() else {
-            return Pin::new(&mut this.hop).poll_read(context, buffer);
-        };
-        let size = early.len().min(buffer.remaining());
-        buffer.put_slice(&early[..size]);
-        early.advance(size);
-        if early.is_empty() {
-            // What it was cut from is larger.
-            *early = Bytes::new();
-        }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.get_mut().hop).poll_read(context, buffer)
     }
 }
 
