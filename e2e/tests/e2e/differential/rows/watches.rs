@@ -69,6 +69,7 @@ pub(super) fn rows() -> Vec<Row> {
             "an event is no list: kube-apiserver says so to nobody, and ends when there would be one",
         ),
     );
+    rows.push(get("{all}?watch=1&timeoutSeconds=-1&resourceVersion={now}"));
     rows.push(get("{all}?watch=1&timeoutSeconds=1&resourceVersion=0").accept(TABLE));
     rows.push(get("{all}?watch=1&timeoutSeconds=1&resourceVersion=0").accept(PARTIAL));
     rows.push(
