@@ -26,6 +26,7 @@ mod pieces;
 mod protobuf;
 mod refusal;
 mod resource;
+mod restful;
 mod selector;
 mod serve;
 mod table;

@@ -17,7 +17,7 @@ pub(super) struct ListOptions {
     pub(super) version: String,
     pub(super) version_match: Option<Match>,
     /// None: as the server likes.
-    pub(super) timeout: Option<Timeout>,
+    pub(super) timeout: Option<Duration>,
     /// None: all of them.
     pub(super) limit: Option<usize>,
     pub(super) cursor: String,
@@ -29,14 +29,6 @@ pub(super) struct ListOptions {
 pub(super) enum Match {
     Exact,
     NotOlderThan,
-}
-
-/// `timeoutSeconds`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Timeout {
-    After(Duration),
-    /// It was over before it began.
-    Before,
 }
 
 impl ListOptions {
@@ -75,10 +67,8 @@ impl ListOptions {
             },
             timeout: match timeout {
                 0 => None,
-                seconds => Some(
-                    u64::try_from(seconds)
-                        .map_or(Timeout::Before, |seconds| Timeout::After(Duration::from_secs(seconds))),
-                ),
+                // Less than none: it is over when it begins.
+                seconds => Some(Duration::from_secs(u64::try_from(seconds).unwrap_or_default())),
             },
             limit: usize::try_from(limit).ok().filter(|limit| *limit > 0),
             cursor,
@@ -297,7 +287,7 @@ mod tests {
         assert_eq!(of("resourceVersion=5").initial_events, None);
         let query = "sendInitialEvents=false&resourceVersionMatch=NotOlderThan";
         assert_eq!(of(query).initial_events, Some(false));
-        assert_eq!(of("timeoutSeconds=-1").timeout, Some(Timeout::Before));
+        assert_eq!(of("timeoutSeconds=-1").timeout, Some(Duration::ZERO));
         assert_eq!(of("timeoutSeconds=0").timeout, None);
         assert_eq!(of("limit=-1").limit, None);
     }

@@ -72,12 +72,6 @@ fn a_long_list_in_pieces_is_the_list_in_every_form() {
             assert_eq!(value(&text), value(whole.body()), "{form}");
             let compact = serde_json::to_vec(&value(&text)).unwrap().len() + 1;
             assert_eq!(text.len(), compact + 15 * COUNT, "three characters of five more each, and no spaces");
-
-            let Outcome::Answer(head) = ask(&replica, Method::HEAD, "", &headers).await else {
-                panic!("HEAD of {form} has a body")
-            };
-            assert_eq!(head.headers()[CONTENT_LENGTH], text.len().to_string());
-            assert!(head.body().is_empty());
         }
     });
 }

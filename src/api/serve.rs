@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode};
 
 use crate::clusters::{Table, Tables};
 use crate::model::{Answer, Query, Reason, Status, answer};
 
 use super::options::ListOptions;
-use super::pieces::Pieces;
 use super::resource::Resource;
+use super::restful::{Produces, read};
 use super::watch::Watch;
 use super::{Api, Outcome, Request, VERSION, list, refusal};
 
@@ -21,10 +21,6 @@ pub(super) const RESOURCE: &str = "clustergateways";
 pub(super) async fn serve(api: &Arc<Api>, request: &Request<'_>, tables: &Tables) -> Outcome {
     let mut answer = match route(api, request, tables).await {
         Ok(Outcome::Answer(answer)) => answer,
-        Ok(Outcome::Pieces(pieces)) if request.method == Method::HEAD => match measured(pieces).await {
-            Ok(answer) => answer,
-            Err(status) => refusal::refuse(&status, request),
-        },
         Ok(long @ (Outcome::Pieces(_) | Outcome::Watch(_))) => return long,
         Err(status) => refusal::refuse(&status, request),
     };
@@ -32,19 +28,6 @@ pub(super) async fn serve(api: &Arc<Api>, request: &Request<'_>, tables: &Tables
         *answer.body_mut() = Bytes::new();
     }
     Outcome::Answer(answer)
-}
-
-/// A long answer without its body, but with its length.
-async fn measured(mut pieces: Box<Pieces>) -> Result<Answer, Status> {
-    let mut length = 0;
-    while let Some(piece) = pieces.piece()? {
-        length += piece.len();
-        // This thread has others to serve.
-        tokio::task::yield_now().await;
-    }
-    let mut head = pieces.head();
-    head.headers.insert(CONTENT_LENGTH, length.into());
-    Ok(Answer::from_parts(head, Bytes::new()))
 }
 
 /// A path's elements, as many as could matter; a slash at its end means nothing.
@@ -56,42 +39,45 @@ pub(super) fn parts(path: &str) -> Vec<&str> {
 
 async fn route(api: &Arc<Api>, request: &Request<'_>, tables: &Tables) -> Result<Outcome, Status> {
     let group = api.group.as_str();
-    let read = || match *request.method {
+    // These two are kube-apiserver's aggregator's, which does not mind HEAD; what is below is its router's.
+    let above = || match *request.method {
         Method::GET | Method::HEAD => Ok(()),
         _ => Err(Status::method_not_allowed()),
     };
     let resource = |name: &str| Resource::of(name).ok_or_else(Status::resource_not_found);
     let answer = match parts(request.path)[..] {
         [""] => api.discovery.paths(),
-        ["apis"] => read().and_then(|()| api.discovery.groups(request)),
-        ["apis", g] if g == group => read().and_then(|()| api.discovery.group(request)),
-        ["apis", g, VERSION] if g == group => read().and_then(|()| api.discovery.resources(request)),
+        ["apis"] => above().and_then(|()| api.discovery.groups(request)),
+        ["apis", g] if g == group => above().and_then(|()| api.discovery.group(request)),
+        ["apis", g, VERSION] if g == group => {
+            read(request, Produces::One).and_then(|()| api.discovery.resources(request))
+        }
         ["openapi", "v2"] => api.openapi.v2(request),
         ["openapi", "v3"] => api.openapi.v3(),
         ["openapi", "v3", "apis", g, VERSION] if g == group => api.openapi.v3_group(request),
         ["apis", g, VERSION, name] if g == group => {
             let resource = resource(name)?;
-            read()?;
+            read(request, Produces::Many)?;
             return many(api, request, resource, None, false, tables).await;
         }
         // What watches were asked for by before there was `?watch`.
         ["apis", g, VERSION, "watch", name] if g == group => {
             let resource = resource(name)?;
-            read()?;
+            read(request, Produces::Many)?;
             return many(api, request, resource, None, true, tables).await;
         }
         ["apis", g, VERSION, "watch", name, object] if g == group && !object.is_empty() => {
             let resource = resource(name)?;
-            read()?;
+            read(request, Produces::Many)?;
             return many(api, request, resource, Some(object), true, tables).await;
         }
         ["apis", g, VERSION, name, object] if g == group && !object.is_empty() => {
             let resource = resource(name)?;
-            read()?;
+            read(request, Produces::One)?;
             list::get(api, request, resource, object, tables).await
         }
         ["apis", g, VERSION, RESOURCE, object, "health"] if g == group && !object.is_empty() => {
-            read()?;
+            read(request, Produces::One)?;
             list::get(api, request, Resource::ClusterGateways, object, tables).await
         }
         ["apis", g, ..] if g == group => Err(Status::resource_not_found()),
@@ -114,8 +100,7 @@ async fn many(
     if let Some(name) = name {
         options.selectors = options.selectors.named(name)?;
     }
-    // To HEAD there is nothing to say of a watch, which has no length.
-    if options.watch && request.method == Method::GET {
+    if options.watch {
         let watch = Watch::start(api, request, resource, options, tables).await?;
         return Ok(Outcome::Watch(Box::new(watch)));
     }

@@ -320,13 +320,18 @@ fn before_the_first_list_nobody_is_told_that_there_are_no_clusters() {
 }
 
 #[test]
-fn head_gets_everything_but_the_body() {
+fn head_gets_everything_but_the_body_where_it_is_served_at_all() {
     let table = table([cluster("one", true)]);
-    for target in [BASE.to_owned(), format!("{BASE}/clustergateways/one"), "/nothing".to_owned()] {
-        let get = ask_with(Method::GET, &target, &[], &table);
-        let head = ask_with(Method::HEAD, &target, &[], &table);
+    for target in ["/apis", BASE.rsplit_once('/').unwrap().0, "/nothing"] {
+        let get = ask_with(Method::GET, target, &[], &table);
+        let head = ask_with(Method::HEAD, target, &[], &table);
         assert_eq!((get.status(), get.headers()), (head.status(), head.headers()), "{target}");
         assert!(head.body().is_empty() && !get.body().is_empty());
+    }
+    // As kube-apiserver has it for what is built in.
+    for below in ["", "/clustergateways", "/clustergateways/one", "/clustergateways/one/health"] {
+        let head = ask_with(Method::HEAD, &format!("{BASE}{below}"), &[], &table);
+        assert_eq!((head.status().as_u16(), head.body().len()), (405, 0), "{below}");
     }
 }
 

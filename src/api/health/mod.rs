@@ -23,7 +23,7 @@ use crate::model::{Answer, Details, Query, Reason, Status};
 
 use super::negotiation::{self, Wanted};
 use super::resource::{Object, Resource};
-use super::{Api, Request, gateway, list, serve};
+use super::{Api, Request, gateway, list, restful, serve};
 
 use body::Input;
 use options::{Options, Validation};
@@ -123,6 +123,7 @@ impl<'a> HealthWrite<'a> {
             Method::PATCH => Some(PatchType::of(content_type.unwrap_or_default())?),
             _ => None,
         };
+        restful::acceptable(request.headers, restful::Produces::One)?;
         let wanted = negotiation::object(&request, KIND)?;
         Ok(Self { api, request, name, wanted, patch })
     }

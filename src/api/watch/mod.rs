@@ -28,7 +28,7 @@ use crate::model::{Query, Reason, Status};
 use super::encode::Encoding;
 use super::list::fresh;
 use super::negotiation::{self, Form};
-use super::options::{ListOptions, Timeout, version};
+use super::options::{ListOptions, version};
 use super::resource::{Kept, Object, Resource};
 use super::selector::Selectors;
 use super::serve::filled;
@@ -119,11 +119,7 @@ impl Watch {
             api: Arc::clone(api),
             tables: tables.clone(),
         };
-        let began = match options.timeout {
-            Some(Timeout::Before) => Err(Status::new(Reason::InternalError, "context deadline exceeded")),
-            _ => watch.begin(since, options.initial_events, bookmarks).await,
-        };
-        watch.failure = began.err();
+        watch.failure = watch.begin(since, options.initial_events, bookmarks).await.err();
         Ok(watch)
     }
 
@@ -271,10 +267,9 @@ impl Watch {
     }
 }
 
-fn lifetime(timeout: Option<Timeout>) -> Duration {
+fn lifetime(timeout: Option<Duration>) -> Duration {
     match timeout {
-        Some(Timeout::After(time)) => time,
-        Some(Timeout::Before) => Duration::ZERO,
+        Some(time) => time,
         None => {
             // Every RandomState has other keys: a random number without a generator to carry around.
             let random = RandomState::new().hash_one(()) % 1024;

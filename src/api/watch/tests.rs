@@ -159,7 +159,7 @@ fn bookmarks_come_every_minute_and_before_the_end() {
         assert_eq!(began.elapsed(), Duration::from_secs(100));
         assert_eq!(next(&mut silent).await, None, "who does not want bookmarks gets none");
         let mut over = replica.watch("/clustergateways?watch=1&timeoutSeconds=-1").await;
-        assert_eq!(next(&mut over).await.unwrap()["object"]["message"], "context deadline exceeded");
+        assert_eq!(next(&mut over).await, None, "who has less than no time is told nothing");
     });
 }
 
@@ -169,7 +169,7 @@ fn watches_last_half_an_hour_to_an_hour_unless_they_say_otherwise() {
         let lifetime = lifetime(None);
         assert!(lifetime >= SHORTEST && lifetime < SHORTEST * 2, "{lifetime:?}");
     }
-    assert_eq!(lifetime(Some(Timeout::After(Duration::from_secs(7)))), Duration::from_secs(7));
+    assert_eq!(lifetime(Some(Duration::from_secs(7))), Duration::from_secs(7));
 }
 
 #[test]

@@ -2,12 +2,16 @@
 //!
 //! 1. the names: kube-apiserver's resource is called what ours is, also in the camel case of OpenAPI;
 //! 2. what no two objects share: uid, resourceVersion, creationTimestamp, in metadata and where a message names them;
+//!    and what a token to go on with a list is made of;
 //! 3. what only stored objects have: generation, managedFields; and the empty `continue` of lists of custom resources,
 //!    which kube-apiserver writes for those and for no built-in kind;
 //! 4. what only ours have: status.conditions, and annotations of the domain `status.` in which health is kept;
 //! 5. names of Go's types and of its schemes in messages, keys of etcd, and what OpenAPI's hash is;
 //! 6. in refusals of patches, the object that the patch would have made: there it is kube-apiserver's;
-//! 7. a Table's columns and cells behind the first, and what is said of the first: they are the resource's own.
+//! 7. in objects of built-in kinds, all but kind, apiVersion and metadata, and a Secret's namespace; in their lists also
+//!    kind and apiVersion of the items, which kube-apiserver writes for custom resources (and is compared with there);
+//! 8. bookmarks that come by the clock and not at the end of what there was: kube-apiserver sends them as it happens;
+//! 9. a Table's columns and cells behind the first, and what is said of the first: they are the resource's own.
 //!
 //! Bodies are compared whole, compressed ones decompressed and protobuf by the numbers of its fields; where there is
 //! more on one side, [`Part`](super::part::Part) says what is compared, and why no more. Events of a watch have an
@@ -17,10 +21,12 @@ use std::io::Read as _;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::client::Answer;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::names::renamed;
 use super::part::Part;
-use super::row::{CUSTOM_GROUP, GROUP, Peer, Row};
+use super::peer::{Peer, Place};
+use super::row::{CUSTOM_GROUP, GROUP, Row};
 use super::wire;
 
 /// Headers that clients act upon, compared as they are.
@@ -37,6 +43,9 @@ const HEADERS: [&str; 9] = [
 ];
 /// Headers that both have or neither.
 const PRESENT: [&str; 2] = ["etag", "audit-id"];
+
+/// By what a bookmark says that everything there was has been told.
+pub(super) const INITIAL_END: &str = "k8s.io/initial-events-end";
 
 /// Whether two answers are the same.
 pub(super) fn same(row: &Row, ours: &Answer, theirs: &Answer) -> Result<()> {
@@ -110,7 +119,7 @@ fn read(answer: &Answer, row: &Row) -> Result<String> {
         false => renamed(text, row.peer),
     };
     if text.starts_with("{\"type\":\"") {
-        return events(&text);
+        return events(&text, row.peer);
     }
     let is_json = content_type.starts_with("application/json") || text.starts_with("{\"");
     let value: Value = match content_type {
@@ -125,91 +134,30 @@ fn read(answer: &Answer, row: &Row) -> Result<String> {
         return Ok(text);
     }
     let indented = text.contains("\n  \"");
-    Ok(format!("{}indented {:#}", if indented { "" } else { "not " }, row.part.of(object(value))))
+    Ok(format!("{}indented {:#}", if indented { "" } else { "not " }, row.part.of(object(value, row.peer))))
 }
 
 /// The events of a watch, one to a line.
-pub(super) fn events(text: &str) -> Result<String> {
+pub(super) fn events(text: &str, peer: Peer) -> Result<String> {
     ensure!(text.ends_with('\n'), "the last event is cut: {text:.300}");
     let mut events = String::new();
     for line in text.lines() {
+        if line.starts_with("{\"type\":\"BOOKMARK\"") && !line.contains(INITIAL_END) {
+            continue;
+        }
         let mut event: Value =
             serde_json::from_str(line).with_context(|| format!("no event: {line:.300}"))?;
-        event["object"] = object(event["object"].take());
+        event["object"] = object(event["object"].take(), peer);
         events.push_str(&format!("{event:#}\n"));
     }
     Ok(events)
 }
 
-/// Everything that has another name on the other side.
-pub(super) fn renamed(text: &str, peer: Peer) -> String {
-    let mut text = text.replace(CUSTOM_GROUP, GROUP);
-    for (theirs, ours) in
-        [("DifferentialExampleCom", "ClusterCoreOamDev"), ("differentialExampleCom", "clusterCoreOamDev")]
-    {
-        text = text.replace(theirs, ours);
-    }
-    let built_in = match peer {
-        Peer::Nodes => Some(("nodes", "Node")),
-        Peer::Namespaces => Some(("namespaces", "Namespace")),
-        Peer::Custom | Peer::ComponentStatuses | Peer::PriorityClasses | Peer::Itself => None,
-    };
-    if let Some((plural, kind)) = built_in {
-        const OURS: &str = "\"group\":\"cluster.core.oam.dev\",\"kind\":";
-        for (theirs, ours) in [
-            (format!("{plural} \\\""), "clustergateways.cluster.core.oam.dev \\\"".to_owned()),
-            (format!("\"kind\":\"{plural}\""), format!("{OURS}\"clustergateways\"")),
-            (
-                format!("\"name\":\"one\",\"kind\":\"{kind}\""),
-                format!("\"name\":\"one\",{OURS}\"ClusterGateway\""),
-            ),
-            (
-                format!("{kind} \\\"one\\\" is invalid"),
-                "ClusterGateway.cluster.core.oam.dev \\\"one\\\" is invalid".to_owned(),
-            ),
-            (format!("type {kind})"), "type ClusterGateway)".to_owned()),
-            (format!("as a {kind}:"), "as a ClusterGateway:".to_owned()),
-            (format!("field {kind}."), "field ClusterGateway.".to_owned()),
-            (
-                format!("{kind} in version \\\"v1\\\""),
-                "ClusterGateway in version \\\"v1alpha1\\\"".to_owned(),
-            ),
-        ] {
-            text = text.replace(&theirs, &ours);
-        }
-    }
-    text = without_objects(&text);
-    // A Go type in parentheses, a scheme's place in Go's sources, a key of etcd, a UID.
-    for (start, end, instead) in [
-        ("(*", ")", "(type)"),
-        (" in scheme \\\"", "\\\"", ""),
-        ("Key: ", ",", "Key,"),
-        ("UID in object meta: ", "\"", "UID\""),
-    ] {
-        if let Some((before, rest)) = text.split_once(start)
-            && let Some((_, after)) = rest.split_once(end)
-        {
-            text = format!("{before}{instead}{after}");
-        }
-    }
-    text
-}
-
-/// Without the objects that refusals of patches repeat.
-fn without_objects(text: &str) -> String {
-    const START: &str = "Invalid value: \\\"{";
-    const END: &str = "}\\\": ";
-    let mut parts = text.split(START);
-    let mut whole = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        whole.push_str(START);
-        whole.push_str(part.split_once(END).map_or(part, |(_, rest)| rest));
-    }
-    whole
-}
-
 /// An object, a list or a Table, less what cannot be equal.
-fn object(mut value: Value) -> Value {
+fn object(mut value: Value, peer: Peer) -> Value {
+    if peer.is_built_in() {
+        of_our_kind(&mut value, peer);
+    }
     if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
         for key in ["uid", "resourceVersion", "creationTimestamp"] {
             if metadata.contains_key(key) {
@@ -219,8 +167,10 @@ fn object(mut value: Value) -> Value {
         for key in ["generation", "managedFields"] {
             metadata.remove(key);
         }
-        if metadata.get("continue").is_some_and(|place| place == "") {
-            metadata.remove("continue");
+        match metadata.get_mut("continue") {
+            Some(place) if place == "" && peer == Peer::Custom => _ = metadata.remove("continue"),
+            Some(place) if place != "" => *place = "*".into(),
+            _ => {}
         }
         if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
             annotations.retain(|key, _| !key.starts_with("status."));
@@ -241,11 +191,36 @@ fn object(mut value: Value) -> Value {
             if let Some(Value::Array(cells)) = row.get_mut("cells") {
                 cells.truncate(1);
             }
-            row["object"] = object(row["object"].take());
+            row["object"] = object(row["object"].take(), peer);
         }
     }
     if let Some(Value::Array(items)) = value.get_mut("items") {
-        items.iter_mut().for_each(|item| *item = object(item.take()));
+        items.iter_mut().for_each(|item| *item = object(item.take(), peer));
     }
     value
+}
+
+/// Renames a built-in object, or a list of such, and leaves what all kinds have: the rest is the kind's own.
+fn of_our_kind(value: &mut Value, peer: Peer) {
+    let (theirs, ours) = (peer.place(), Place::ours());
+    for list in ["", "List"] {
+        let (their_kind, our_kind) = (format!("{}{list}", theirs.kind), format!("{}{list}", ours.kind));
+        if value["kind"] == their_kind && value["apiVersion"] == theirs.api_version {
+            (value["kind"], value["apiVersion"]) = (our_kind.into(), ours.api_version.as_str().into());
+        }
+    }
+    let is_ours = value["apiVersion"] == ours.api_version;
+    if let Some(items) = value["items"].as_array_mut().filter(|_| is_ours) {
+        items.iter_mut().for_each(|item| *item = json!({"metadata": item["metadata"].take()}));
+    }
+    if value["kind"] == ours.kind && is_ours {
+        let kept = ["kind", "apiVersion", "metadata"];
+        value
+            .as_object_mut()
+            .into_iter()
+            .for_each(|fields| fields.retain(|key, _| kept.contains(&key.as_str())));
+    }
+    if let Some(metadata) = value["metadata"].as_object_mut().filter(|_| peer == Peer::Secrets) {
+        metadata.remove("namespace");
+    }
 }

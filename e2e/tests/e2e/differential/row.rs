@@ -3,12 +3,15 @@
 use std::fmt;
 
 use super::part::Part;
+pub(super) use super::peer::Peer;
+use super::peer::Place;
 
 /// A request, and whom to compare with.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) method: &'static str,
-    /// `{all}` is the collection, `{sub}` the subresource that is written, `{group}` and `{version}` what is above.
+    /// `{all}` is the collection, `{watch}` where it has always been watched, `{sub}` the subresource that is written, `{group}` and `{version}` what is above,
+    /// `{now}` the resourceVersion of a list, `{next}` where a list of one object goes on, `{rest}` the same as of now.
     pub(super) target: String,
     pub(super) headers: Vec<(&'static str, String)>,
     /// `{rv}`, `{uid}`, `{apiVersion}` and `{kind}` are those of the object `one`.
@@ -17,23 +20,6 @@ pub(super) struct Row {
     pub(super) part: Part,
     /// Why the answers may differ.
     pub(super) differs: Option<&'static str>,
-}
-
-/// A resource of kube-apiserver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
-    /// A custom resource of the same names in another group.
-    Custom,
-    /// Built in, cluster scoped, with a status that can be written.
-    Nodes,
-    /// The same, and validated once only.
-    Namespaces,
-    /// Built in, cluster scoped, and only to be read.
-    ComponentStatuses,
-    /// Built in, cluster scoped, with no fields of its own to select by.
-    PriorityClasses,
-    /// The same path.
-    Itself,
 }
 
 /// Who is asked.
@@ -51,14 +37,14 @@ pub(super) const YAML: &str = "application/yaml";
 pub(super) const MERGE: &str = "application/merge-patch+json";
 pub(super) const JSON_PATCH: &str = "application/json-patch+json";
 
-/// A request without a body, compared with the custom resource.
+/// A request without a body, compared with a built-in resource.
 pub(super) fn row(method: &'static str, target: impl Into<String>) -> Row {
     Row {
         method,
         target: target.into(),
         headers: Vec::new(),
         body: None,
-        peer: Peer::Custom,
+        peer: Peer::Secrets,
         part: Part::Everything,
         differs: None,
     }
@@ -82,7 +68,8 @@ pub(super) fn patch(name_and_query: &str, content_type: &str, body: impl Into<St
 fn write(method: &'static str, name_and_query: &str, content_type: &str, body: impl Into<String>) -> Row {
     let (name, query) = name_and_query.split_once('?').unwrap_or((name_and_query, ""));
     let query = if query.is_empty() { String::new() } else { format!("?{query}") };
-    let row = row(method, format!("{{all}}/{name}/{{sub}}{query}")).body(body);
+    // Secrets have no subresource.
+    let row = row(method, format!("{{all}}/{name}/{{sub}}{query}")).body(body).peer(Peer::Custom);
     if content_type.is_empty() { row } else { row.header("content-type", content_type) }
 }
 
@@ -117,37 +104,32 @@ impl Row {
         self
     }
 
+    /// What is asked, whoever is.
+    pub(super) fn request(&self) -> (&str, &str, &[(&str, String)], Option<&str>) {
+        (self.method, &self.target, &self.headers, self.body.as_deref())
+    }
+
     /// Whether the hub passes it on to an aggregated apiserver.
     pub(super) fn is_below_version(&self) -> bool {
         ["{all}", "{version}"].iter().any(|start| self.target.starts_with(start))
     }
 
+    /// Where a side has the resource.
+    pub(super) fn place(&self, side: Side) -> Place {
+        match side {
+            Side::Theirs => self.peer.place(),
+            Side::Ours | Side::ThroughHub => Place::ours(),
+        }
+    }
+
     /// What is asked of a side.
     pub(super) fn target_of(&self, side: Side) -> String {
-        let (group, version, all, sub) = match (side, self.peer) {
-            (Side::Theirs, Peer::Nodes) => ("/apis/batch", "/api/v1", "/api/v1/nodes".to_owned(), "status"),
-            (Side::Theirs, Peer::Namespaces) => {
-                ("/apis/batch", "/api/v1", "/api/v1/namespaces".to_owned(), "status")
-            }
-            (Side::Theirs, Peer::ComponentStatuses) => {
-                ("/apis/batch", "/api/v1", "/api/v1/componentstatuses".to_owned(), "status")
-            }
-            (Side::Theirs, Peer::PriorityClasses) => {
-                let version = "/apis/scheduling.k8s.io/v1";
-                ("/apis/scheduling.k8s.io", version, format!("{version}/priorityclasses"), "status")
-            }
-            (Side::Theirs, _) => {
-                let group = "/apis/differential.example.com";
-                (group, "/apis/differential.example.com/v1alpha1", collection(CUSTOM_GROUP), "status")
-            }
-            _ => {
-                let group = "/apis/cluster.core.oam.dev";
-                (group, "/apis/cluster.core.oam.dev/v1alpha1", collection(GROUP), "health")
-            }
-        };
-        let target = self.target.replace("{openapi}", &format!("/openapi/v3{version}"));
-        let target = target.replace("{all}", &all).replace("{sub}", sub);
-        target.replace("{group}", group).replace("{version}", version)
+        let place = self.place(side);
+        let sub = if place.collection == collection(GROUP) { "health" } else { "status" };
+        let target = self.target.replace("{openapi}", &format!("/openapi/v3{}", place.version));
+        let target = target.replace("{all}", &place.collection).replace("{sub}", sub);
+        let target = target.replace("{watch}", &place.watched());
+        target.replace("{group}", place.group).replace("{version}", &place.version)
     }
 }
 

@@ -4,18 +4,29 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::client::{Answer, HttpsClient, bytes, empty};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use e2e::client::{Answer, Body, H1, HttpsClient, bytes, empty};
 use e2e::lab::{ControlPlane, Exposure, Gateway, GatewayOptions, Registration, shared, until};
-use http::Request;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::row::{CUSTOM_GROUP, GROUP, Peer, Row, Side, collection};
+use super::peer::{PEERS, Peer, Place};
+use super::row::{CUSTOM_GROUP, GROUP, Row, Side, collection};
 
 const SOON: Duration = Duration::from_secs(30);
+/// A cluster in a namespace.
+fn registration(namespace: &str, hub: &ControlPlane, name: &str) -> Registration {
+    Registration::token(namespace, name, "https://127.0.0.1:1", &hub.ca_pem(), "token").label("env", name)
+}
+
 /// The clusters; `large` makes answers that are worth compressing.
 const CLUSTERS: [&str; 4] = ["large", "one", "three", "two"];
 
 pub(super) struct Setup {
+    /// Of the clusters' Secrets.
+    namespace: String,
     hub: ControlPlane,
     gateway: Gateway,
 }
@@ -28,33 +39,57 @@ impl Setup {
         let gateway = Gateway::start(&hub, options).await?;
         let admin = hub.admin_client().await?;
         for cluster_name in CLUSTERS {
-            let mut cluster =
-                Registration::token(name, cluster_name, "https://127.0.0.1:1", &hub.ca_pem(), "token")
-                    .label("env", cluster_name);
+            let mut cluster = registration(name, &hub, cluster_name);
             if cluster_name == "large" {
                 cluster = cluster.annotation("cluster.core.oam.dev/large", &"<x>&".repeat(36_000));
             }
             cluster.apply(&admin).await?;
         }
         gateway.expose(&hub, Exposure::ExternalName).await?;
-        let setup = Self { hub, gateway };
+        let setup = Self { namespace: name.to_owned(), hub, gateway };
         let table = until("all clusters in the table", SOON, || async {
             let list = setup.gateway_client()?.h1().await?.get(&collection(GROUP)).await?.json()?;
             ensure!(list["items"].as_array().is_some_and(|items| items.len() == CLUSTERS.len()), "{list}");
             Ok(list)
         })
         .await?;
+        for (peer, names) in [(Peer::Nodes, &["one", "two"][..]), (Peer::Namespaces, &["one", PEERS])] {
+            for name in names {
+                setup.make_peer(peer, &json!({"name": name})).await?;
+            }
+        }
         setup.define().await?;
         for item in table["items"].as_array().into_iter().flatten() {
             setup.copy(item).await?;
+            let metadata = &item["metadata"];
+            let named = json!({"name": metadata["name"], "labels": metadata["labels"], "annotations": metadata["annotations"]});
+            setup.make_peer(Peer::Secrets, &named).await?;
         }
-        for name in ["one", "two"] {
-            let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
-            setup.make("POST", "/api/v1/nodes", &node).await?;
-        }
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "one"}});
-        setup.make("POST", "/api/v1/namespaces", &namespace).await?;
         Ok(setup)
+    }
+
+    /// The same change to the Secret of a cluster and to the one that is compared with.
+    pub(super) async fn patch(&self, name: &str, patch: &Value) -> Result<()> {
+        for namespace in [PEERS, &self.namespace] {
+            let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
+            self.send("PATCH", &path, Some(patch)).await?;
+        }
+        Ok(())
+    }
+
+    /// A new cluster, and what is compared with it.
+    pub(super) async fn register(&self, name: &str) -> Result<()> {
+        let cluster = registration(&self.namespace, &self.hub, name);
+        self.make_peer(Peer::Secrets, &json!({"name": name, "labels": cluster.labels})).await?;
+        cluster.apply(&self.hub.admin_client().await?).await
+    }
+
+    /// Removes both.
+    pub(super) async fn unregister(&self, name: &str) -> Result<()> {
+        for namespace in [PEERS, &self.namespace] {
+            self.send("DELETE", &format!("/api/v1/namespaces/{namespace}/secrets/{name}"), None).await?;
+        }
+        Ok(())
     }
 
     /// As the hub speaks to the gateway, for somebody who may do everything.
@@ -67,38 +102,62 @@ impl Setup {
         HttpsClient::new(address, "127.0.0.1", &self.hub.ca_pem(), Some(&self.hub.admin()))
     }
 
+    pub(super) fn client(&self, side: Side) -> Result<HttpsClient> {
+        match side {
+            Side::Ours => self.gateway_client(),
+            Side::Theirs | Side::ThroughHub => self.hub_client(),
+        }
+    }
+
     /// Sends a row's request.
     pub(super) async fn ask(&self, row: &Row, side: Side) -> Result<Answer> {
-        let client = match side {
-            Side::Ours => self.gateway_client()?,
-            Side::Theirs | Side::ThroughHub => self.hub_client()?,
-        };
-        let mut request = Request::builder().method(row.method).uri(row.target_of(side));
+        self.client(side)?.h1().await?.fetch(self.request(row, side).await?).await
+    }
+
+    /// Sends a row's request, and leaves its answer to be read as it comes.
+    pub(super) async fn begin(&self, row: &Row, side: Side) -> Result<(H1, Response<Incoming>)> {
+        let mut connection = self.client(side)?.h1().await?;
+        let response = connection.send(self.request(row, side).await?).await?;
+        Ok((connection, response))
+    }
+
+    /// A row's request.
+    pub(super) async fn request(&self, row: &Row, side: Side) -> Result<Request<Body>> {
+        let mut request = Request::builder().method(row.method).uri(self.target(row, side).await?);
         for (name, value) in &row.headers {
             request = request.header(*name, value);
         }
         let body = match &row.body {
-            Some(body) => bytes(self.filled(body, row.peer, side).await?),
+            Some(body) => bytes(self.filled(body, row, side).await?),
             None => empty(),
         };
-        client.h1().await?.fetch(request.body(body)?).await
+        Ok(request.body(body)?)
+    }
+
+    /// A row's target with what is known only now.
+    async fn target(&self, row: &Row, side: Side) -> Result<String> {
+        let mut target = row.target_of(side);
+        if ["{now}", "{next}", "{rest}"].iter().any(|mark| target.contains(mark)) {
+            let path = format!("{}?limit=1", row.place(side).collection);
+            let list = self.client(side)?.h1().await?.get(&path).await?.json()?;
+            let now = list["metadata"]["resourceVersion"].as_str().context("no version")?;
+            let next = list["metadata"]["continue"].as_str().context("no token")?;
+            let mut token: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(next)?)?;
+            token["rv"] = (-1).into();
+            let rest = URL_SAFE_NO_PAD.encode(token.to_string());
+            for (mark, value) in [("{now}", now), ("{next}", next), ("{rest}", &rest)] {
+                target = target.replace(mark, value);
+            }
+        }
+        Ok(target)
     }
 
     /// A body with what is known only now.
-    async fn filled(&self, body: &str, peer: Peer, side: Side) -> Result<String> {
-        let (api_version, kind, path) = match (side, peer) {
-            (Side::Theirs, Peer::Nodes) => ("v1".to_owned(), "Node", "/api/v1/nodes".to_owned()),
-            (Side::Theirs, Peer::Namespaces) => {
-                ("v1".to_owned(), "Namespace", "/api/v1/namespaces".to_owned())
-            }
-            (Side::Theirs, _) => {
-                (format!("{CUSTOM_GROUP}/v1alpha1"), "ClusterGateway", collection(CUSTOM_GROUP))
-            }
-            _ => (format!("{GROUP}/v1alpha1"), "ClusterGateway", collection(GROUP)),
-        };
+    async fn filled(&self, body: &str, row: &Row, side: Side) -> Result<String> {
+        let Place { api_version, kind, collection, .. } = row.place(side);
         let mut filled = body.replace("{apiVersion}", &api_version).replace("{kind}", kind);
         if filled.contains("{rv}") || filled.contains("{uid}") {
-            let one = self.hub_client()?.h1().await?.get(&format!("{path}/one")).await?.json()?;
+            let one = self.hub_client()?.h1().await?.get(&format!("{collection}/one")).await?.json()?;
             for (mark, field) in [("{rv}", "resourceVersion"), ("{uid}", "uid")] {
                 filled = filled.replace(mark, one["metadata"][field].as_str().context("no metadata")?);
             }
@@ -106,9 +165,18 @@ impl Setup {
         Ok(filled)
     }
 
-    async fn make(&self, method: &str, path: &str, object: &Value) -> Result<Value> {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-        let answer = self.hub_client()?.h1().await?.fetch(request.body(bytes(object.to_string()))?).await?;
+    /// An object that has only metadata.
+    pub(super) async fn make_peer(&self, peer: Peer, metadata: &Value) -> Result<Value> {
+        let Place { collection, kind, api_version, .. } = peer.place();
+        let object = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata});
+        self.send("POST", &collection, Some(&object)).await
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let request = Request::builder().method(method).uri(path).header("content-type", kind);
+        let body = body.map_or_else(empty, |body| bytes(body.to_string()));
+        let answer = self.hub_client()?.h1().await?.fetch(request.body(body)?).await?;
         ensure!(answer.status < 300, "{method} {path}: {}", answer.text());
         answer.json()
     }
@@ -138,7 +206,7 @@ impl Setup {
             },
         });
         let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        self.make("POST", path, &definition).await?;
+        self.send("POST", path, Some(&definition)).await?;
         until("the custom resource", SOON, || async {
             let answer = self.hub_client()?.h1().await?.get(&collection(CUSTOM_GROUP)).await?;
             ensure!(answer.status == 200, "{}", answer.text());
@@ -157,10 +225,10 @@ impl Setup {
             "spec": gateway["spec"],
             "status": gateway["status"],
         });
-        let made = self.make("POST", &collection(CUSTOM_GROUP), &object).await?;
+        let made = self.send("POST", &collection(CUSTOM_GROUP), Some(&object)).await?;
         object["metadata"] = made["metadata"].clone();
         let name = metadata["name"].as_str().context("no name")?;
-        self.make("PUT", &format!("{}/{name}/status", collection(CUSTOM_GROUP)), &object).await?;
+        self.send("PUT", &format!("{}/{name}/status", collection(CUSTOM_GROUP)), Some(&object)).await?;
         Ok(())
     }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use e2e::client::HttpsClient;
 
-use super::compare::{events, renamed};
-use super::row::{CUSTOM_GROUP, GROUP, Peer, collection};
+use super::compare::events;
+use super::names::renamed;
+use super::peer::Peer;
+use super::row::{CUSTOM_GROUP, GROUP, collection};
 use super::setup::Setup;
 
 /// For a server to close the connection by itself.
@@ -107,7 +109,7 @@ fn frames(mut rest: &[u8]) -> Result<String> {
         ensure!(rest.len() >= first + length, "a frame is cut");
         let payload = &rest[first..first + length];
         let text = match rest[0] {
-            0x81 => events(&renamed(std::str::from_utf8(payload)?, Peer::Custom))?,
+            0x81 => events(&renamed(std::str::from_utf8(payload)?, Peer::Custom), Peer::Custom)?,
             _ => format!("{payload:?}"),
         };
         read.push_str(&format!("{:#x} {text}\n", rest[0]));

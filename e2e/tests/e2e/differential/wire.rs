@@ -3,6 +3,8 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
+use super::compare::INITIAL_END;
+
 /// The fields of a message and of what is in it. A text is what has no control characters: a message begins with one.
 pub(super) fn read(body: &[u8]) -> Result<Value> {
     let body = body.strip_prefix(b"k8s\0").context("no Kubernetes protobuf")?;
@@ -29,6 +31,8 @@ fn named(metadata: &mut Value) {
         metadata[number] = format!("{} *", metadata[number].as_array().map_or(0, Vec::len)).into();
     }
     if let Value::Object(fields) = metadata {
+        // Ours have no namespace.
+        fields.insert("3".to_owned(), "*".into());
         // managedFields
         fields.remove("17");
         // Annotations in which our health is kept.
@@ -41,13 +45,16 @@ fn named(metadata: &mut Value) {
     }
 }
 
-/// The events of a watch, each with its length in front.
+/// The events of a watch, each with its length in front, less the bookmarks that come by the clock.
 pub(super) fn events(mut rest: &[u8]) -> Result<Value> {
     let mut events = Vec::new();
     while let Some((length, after)) = rest.split_first_chunk() {
         let length = usize::try_from(u32::from_be_bytes(*length))?;
         let (event, after) = after.split_at_checked(length).context("an event is cut")?;
-        events.push(message(event)?);
+        let event = message(event)?;
+        if event["1"][0] != "BOOKMARK" || event.to_string().contains(INITIAL_END) {
+            events.push(event);
+        }
         rest = after;
     }
     ensure!(rest.is_empty(), "a length is cut");

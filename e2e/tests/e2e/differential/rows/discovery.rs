@@ -9,16 +9,16 @@ const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = vec![
-        get("{group}"),
-        get("{group}/"),
-        get("{group}?pretty=true"),
-        get("{group}").header("user-agent", "curl/8.0"),
-        get("{group}").accept(YAML),
-        get("{group}").accept("text/html"),
-        row("HEAD", "{group}"),
-        get("{version}").part(Part::OwnGroup),
-        get("{version}/").part(Part::OwnGroup),
-        get("{version}").accept(YAML).part(Part::OwnGroup),
+        get("{group}").peer(Peer::PriorityClasses),
+        get("{group}/").peer(Peer::PriorityClasses),
+        get("{group}?pretty=true").peer(Peer::PriorityClasses),
+        get("{group}").peer(Peer::PriorityClasses).header("user-agent", "curl/8.0"),
+        get("{group}").peer(Peer::PriorityClasses).accept(YAML),
+        get("{group}").peer(Peer::PriorityClasses).accept("text/html"),
+        row("HEAD", "{group}").peer(Peer::PriorityClasses),
+        get("{version}").peer(Peer::Custom).part(Part::OwnGroup),
+        get("{version}/").peer(Peer::Custom).part(Part::OwnGroup),
+        get("{version}").peer(Peer::Custom).accept(YAML).part(Part::OwnGroup),
         get("{version}").accept("text/html"),
         get("{version}").accept("application/cbor"),
         row("HEAD", "{version}"),
@@ -51,21 +51,21 @@ pub(super) fn rows() -> Vec<Row> {
         row("PATCH", "{all}/one/{sub}/nope").peer(Peer::Nodes),
         get("{all}//one").peer(Peer::Nodes),
     ];
-    rows.push(get("{openapi}").part(Part::OwnOperations));
+    rows.push(get("{openapi}").peer(Peer::Custom).part(Part::OwnOperations));
     for query in ["?hash=0", "?hash="] {
-        rows.push(get(format!("{{openapi}}{query}")).part(Part::OwnOperations));
+        rows.push(get(format!("{{openapi}}{query}")).peer(Peer::Custom).part(Part::OwnOperations));
     }
     for accept in ["text/html", PROTOBUF, "application/json;q=0.1,text/html"] {
-        rows.push(get("{openapi}").accept(accept).part(Part::OwnOperations));
+        rows.push(get("{openapi}").peer(Peer::Custom).accept(accept).part(Part::OwnOperations));
         rows.push(get("/openapi/v2").peer(Peer::Itself).accept(accept).part(Part::OwnOperations));
     }
     for target in ["{group}", "{version}"] {
-        for accept in
-            [PROTOBUF, "application/vnd.kubernetes.protobuf,application/json;q=0.9", "application/*"]
-        {
-            rows.push(get(target).accept(accept).part(Part::OwnGroup));
+        for accept in [PROTOBUF, "application/vnd.kubernetes.protobuf,application/json;q=0.9"] {
+            rows.push(get(target).peer(Peer::Custom).accept(accept).part(Part::OwnGroup));
         }
     }
+    rows.push(get("{group}").accept("application/*").peer(Peer::PriorityClasses));
+    rows.push(get("{version}").accept("application/*"));
     for media in ["application/json", "application/yaml"] {
         let aggregated = format!("{media}{AGGREGATED}");
         rows.push(get("/apis").peer(Peer::Itself).accept(&aggregated).part(Part::OwnGroup));

@@ -1,5 +1,6 @@
-//! The tables, in the order in which they are asked.
+//! The tables.
 
+mod changes;
 mod discovery;
 mod negotiation;
 mod operations;
@@ -10,7 +11,8 @@ mod writes;
 
 use super::row::Row;
 
-pub(super) fn all() -> Vec<Row> {
+/// What changes nothing.
+pub(super) fn reads() -> Vec<Row> {
     [
         discovery::rows(),
         reads::rows(),
@@ -18,7 +20,16 @@ pub(super) fn all() -> Vec<Row> {
         verbs::rows(),
         watches::rows(),
         operations::rows(),
-        writes::rows(),
     ]
     .concat()
+}
+
+/// Watches that do not end by themselves.
+pub(super) fn changes() -> Vec<Row> {
+    changes::rows()
+}
+
+/// What changes something, or would.
+pub(super) fn writes() -> Vec<Row> {
+    writes::rows()
 }

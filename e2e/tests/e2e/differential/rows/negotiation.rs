@@ -37,12 +37,12 @@ pub(super) fn rows() -> Vec<Row> {
         KUBECTL,
         "application/yaml;as=Table;v=v1;g=meta.k8s.io",
         "application/json;as=Table;v=v1beta1;g=meta.k8s.io",
-        "application/vnd.kubernetes.protobuf,application/json",
     ] {
         rows.push(get("{all}/one").accept(accept));
-    }
-    for accept in [KUBECTL, "application/yaml", "text/html", "application/cbor"] {
         rows.push(get("{all}").accept(accept));
+    }
+    for accept in [KUBECTL, "application/yaml", "application/*", "text/html", "application/cbor"] {
+        rows.push(get("{all}/nope/{sub}").accept(accept).peer(Peer::Nodes));
         rows.push(get("{all}/nope").accept(accept));
     }
     for include in ["Metadata", "None", "Object", ""] {
@@ -51,7 +51,11 @@ pub(super) fn rows() -> Vec<Row> {
     }
     rows.push(get("{all}/one?includeObject=Foo").accept(TABLE));
     rows.push(get("{all}/one?includeObject=Foo"));
+    rows.push(get("{all}?includeObject=Foo").accept(TABLE));
     rows.push(get("{all}?labelSelector=none").accept(TABLE));
+    rows.push(get("{all}").accept(KUBECTL).header("accept-encoding", "gzip"));
+    rows.push(get("{all}?pretty=true").accept(KUBECTL));
+    rows.push(get("{all}").accept(KUBECTL).peer(Peer::Custom));
     for (accept, target) in [(PARTIAL, "{all}/one"), (PARTIAL_LIST, "{all}")] {
         rows.push(get(target).accept(format!("application/json;{accept}")));
         rows.push(get(target).accept(format!("application/json;{accept}beta1")));
@@ -60,8 +64,15 @@ pub(super) fn rows() -> Vec<Row> {
     }
     rows.push(get("{all}").accept(format!("application/json;{PARTIAL}")).peer(Peer::Nodes));
     rows.push(get("{all}/one").accept(format!("application/json;{PARTIAL_LIST}")).peer(Peer::Nodes));
-    // A failure is written in protobuf, where no object is.
-    rows.push(get("{all}/one").accept(PROTOBUF));
-    rows.push(get("{all}/nope").accept(format!("{PROTOBUF},application/json")));
+    rows.push(
+        get("{all}/one")
+            .accept(PROTOBUF)
+            .differs("ours are not written in protobuf, as no custom resource is"),
+    );
+    for accept in [PROTOBUF.to_owned(), format!("{PROTOBUF},application/json")] {
+        rows.push(get("{all}/one").accept(&accept).peer(Peer::Custom));
+        // But a failure is.
+        rows.push(get("{all}/nope").accept(&accept).peer(Peer::Custom));
+    }
     rows
 }

@@ -57,16 +57,14 @@ fn puts() -> Vec<Row> {
 fn refused_puts() -> Vec<Row> {
     let long = "x".repeat(129);
     let mut rows = vec![
-        put("one", JSON, object(r#","resourceVersion":"1""#, "")),
-        put("one?dryRun=All", JSON, object(r#","resourceVersion":"1""#, "")),
-        put("one", JSON, object(r#","uid":"x""#, "")),
-        put("nope", JSON, object("", "").replace("one", "nope")),
-        put("two", JSON, object("", "")),
+        put("one", JSON, object(r#","resourceVersion":"1""#, "")).peer(Peer::Namespaces),
+        put("one?dryRun=All", JSON, object(r#","resourceVersion":"1""#, "")).peer(Peer::Namespaces),
+        put("one", JSON, object(r#","uid":"x""#, "")).peer(Peer::Namespaces),
+        put("nope", JSON, object("", "").replace("one", "nope")).peer(Peer::Namespaces),
+        put("two", JSON, object("", "")).peer(Peer::Namespaces),
         put("one", JSON, r#"{"kind":"{kind}","apiVersion":"{apiVersion}"}"#).peer(Peer::Nodes),
         put("one", JSON, r#"{"kind":"{kind}"}"#).peer(Peer::Nodes),
-        put("one", JSON, r#"{"kind":"Foo","apiVersion":"{apiVersion}"}"#)
-            .peer(Peer::Nodes)
-            .differs("kube-apiserver names the version, which for nodes has no group"),
+        put("one", JSON, r#"{"kind":"Foo","apiVersion":"{apiVersion}"}"#).peer(Peer::FlowSchemas),
         put("one", JSON, "").peer(Peer::Nodes),
         put("one", JSON, "{").peer(Peer::Nodes),
         put("one", JSON, "[]").peer(Peer::Nodes),
@@ -94,10 +92,10 @@ fn refused_puts() -> Vec<Row> {
         put("one", JSON, r#"{"kind":"{kind}","apiVersion":"{apiVersion}","metadata":5}"#).peer(Peer::Nodes),
         put("one", YAML, "- a").peer(Peer::Nodes),
         put("one", YAML, "").peer(Peer::Nodes),
-        put("one", "text/plain", "{}"),
-        put("one", "application/cbor", "{}"),
+        put("one", "text/plain", "{}").peer(Peer::Namespaces),
+        put("one", "application/cbor", "{}").peer(Peer::Namespaces),
         put("one", "application/vnd.kubernetes.protobuf", "{}").peer(Peer::Nodes),
-        put("one", JSON, " ".repeat(3 * 1024 * 1024 + 1)),
+        put("one", JSON, " ".repeat(3 * 1024 * 1024 + 1)).peer(Peer::Namespaces),
     ];
     for query in [
         "dryRun=Foo".to_owned(),
@@ -106,9 +104,9 @@ fn refused_puts() -> Vec<Row> {
         format!("fieldManager={long}"),
         format!("fieldManager={long}&dryRun=Foo"),
     ] {
-        rows.push(put(&format!("one?{query}"), JSON, object("", "")));
+        rows.push(put(&format!("one?{query}"), JSON, object("", "")).peer(Peer::Namespaces));
     }
-    rows.push(put("one", JSON, object("", "")).accept("text/html"));
+    rows.push(put("one", JSON, object("", "")).accept("text/html").peer(Peer::Namespaces));
     rows
 }
 
@@ -150,7 +148,8 @@ fn patches() -> Vec<Row> {
 fn refused_patches() -> Vec<Row> {
     let mut rows = vec![
         patch("one", MERGE, r#"{"metadata":{"resourceVersion":"1"},"status":{"healthy":true}}"#),
-        patch("one", MERGE, r#"{"metadata":{"name":"x"}}"#),
+        patch("one", MERGE, r#"{"metadata":{"resourceVersion":"1"}}"#).peer(Peer::Namespaces),
+        patch("one", MERGE, r#"{"metadata":{"name":"x"}}"#).peer(Peer::Namespaces),
         patch("one", MERGE, r#"{"metadata":{"uid":"x"}}"#).peer(Peer::Namespaces),
         patch("one", JSON_PATCH, r#"[{"op":"replace","path":"/metadata/uid","value":"x"}]"#)
             .peer(Peer::Namespaces),
@@ -160,26 +159,26 @@ fn refused_patches() -> Vec<Row> {
             .peer(Peer::Nodes),
         patch("one", MERGE, r#"{"metadata":{"labels":5}}"#).peer(Peer::Nodes),
         patch("one", MERGE, r#"{"metadata":5}"#).peer(Peer::Nodes),
-        patch("one", MERGE, r#"{"metadata":{"name":null}}"#),
-        patch("one", MERGE, r#"{"nope":1,"metadata":{"resourceVersion":"1"}}"#),
-        patch("nope", MERGE, "{}"),
-        patch("nope", JSON_PATCH, "{"),
+        patch("one", MERGE, r#"{"metadata":{"name":null}}"#).peer(Peer::Namespaces),
+        patch("one", MERGE, r#"{"nope":1,"metadata":{"resourceVersion":"1"}}"#).peer(Peer::Namespaces),
+        patch("nope", MERGE, "{}").peer(Peer::Namespaces),
+        patch("nope", JSON_PATCH, "{").peer(Peer::Namespaces),
         patch("one", "application/strategic-merge-patch+json", "{}")
-            .differs("server-side apply is not offered: nobody stores managed fields"),
+            .differs("kube-apiserver names server-side apply as well, which is not offered here"),
         patch("one?fieldManager=x", "application/apply-patch+yaml", "{}")
             .differs("server-side apply is not offered: nobody stores managed fields"),
         patch("one", "application/nope", "{}").peer(Peer::Nodes),
         patch("one", "", "{}").peer(Peer::Nodes),
-        patch("one?force=true", MERGE, "{}"),
-        patch("one?force=nonsense", MERGE, "{}"),
-        patch("one?dryRun=Foo", MERGE, "{}"),
-        patch("one?fieldValidation=Foo", JSON_PATCH, "[]"),
-        patch("one", MERGE, " ".repeat(3 * 1024 * 1024 + 1)),
-        patch("one", MERGE, "{}").accept("text/html"),
-        patch("nope", MERGE, "").accept("application/yaml"),
+        patch("one?force=true", MERGE, "{}").peer(Peer::Namespaces),
+        patch("one?force=nonsense", MERGE, "{}").peer(Peer::Namespaces),
+        patch("one?dryRun=Foo", MERGE, "{}").peer(Peer::Namespaces),
+        patch("one?fieldValidation=Foo", JSON_PATCH, "[]").peer(Peer::Namespaces),
+        patch("one", MERGE, " ".repeat(3 * 1024 * 1024 + 1)).peer(Peer::Namespaces),
+        patch("one", MERGE, "{}").accept("text/html").peer(Peer::Namespaces),
+        patch("nope", MERGE, "").accept("application/yaml").peer(Peer::Namespaces),
     ];
     for body in ["", "{", "[]", "null", "\"a\"", "nul"] {
-        rows.push(patch("one", MERGE, body));
+        rows.push(patch("one", MERGE, body).peer(Peer::Namespaces));
     }
     for body in [
         "",
@@ -191,7 +190,7 @@ fn refused_patches() -> Vec<Row> {
         r#"[{"op":"remove","path":"/status/nope/x"}]"#,
         r#"[{"op":"replace","path":"/metadata/name","value":"x"}]"#,
     ] {
-        rows.push(patch("one", JSON_PATCH, body));
+        rows.push(patch("one", JSON_PATCH, body).peer(Peer::Namespaces));
     }
     rows
 }
