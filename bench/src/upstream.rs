@@ -6,7 +6,7 @@
 //! accepted and echoed.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream as StdStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,6 +27,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_rustls::TlsAcceptor;
 
 /// What an ordinary answer has, and an event.
@@ -55,24 +56,42 @@ pub(crate) struct UpstreamOptions {
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Serves until it is killed.
+/// Serves until it is killed: an event loop for each core, each with its own connections, so that no request of
+/// whichever protocol wakes another core. What is measured are those in front of it.
 pub(crate) async fn serve(options: UpstreamOptions) -> Result<()> {
     let acceptor = acceptor(&options)?;
     let listener = TcpListener::bind(options.address).await.with_context(|| options.address.to_string())?;
-    let answer = Arc::new(Answers::new());
-    loop {
+    let answers = Arc::new(Answers::new());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let loops: Vec<UnboundedSender<StdStream>> = (0..cores)
+        .map(|_| event_loop(acceptor.clone(), Arc::clone(&answers)))
+        .collect::<std::io::Result<_>>()?;
+    for turn in loops.iter().cycle() {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let (acceptor, answer) = (acceptor.clone(), Arc::clone(&answer));
-        tokio::spawn(async move {
-            // Clients that break off are none of its business.
-            let _ = connection(stream, acceptor, answer).await;
-        });
+        turn.send(stream.into_std()?).context("an event loop has ended")?;
     }
+    Ok(())
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, answers: Arc<Answers>) -> Result<()> {
-    let stream = acceptor.accept(stream).await?;
+fn event_loop(acceptor: TlsAcceptor, answers: Arc<Answers>) -> std::io::Result<UnboundedSender<StdStream>> {
+    let (sender, mut streams) = unbounded_channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let serve = async move {
+        while let Some(stream) = streams.recv().await {
+            let (acceptor, answers) = (acceptor.clone(), Arc::clone(&answers));
+            tokio::spawn(async move {
+                // Clients that break off are none of its business.
+                let _ = connection(stream, acceptor, answers).await;
+            });
+        }
+    };
+    std::thread::Builder::new().name("upstream".to_owned()).spawn(move || runtime.block_on(serve))?;
+    Ok(sender)
+}
+
+async fn connection(stream: StdStream, acceptor: TlsAcceptor, answers: Arc<Answers>) -> Result<()> {
+    let stream = acceptor.accept(TcpStream::from_std(stream)?).await?;
     let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let service = service_fn(move |request| {
         let answers = Arc::clone(&answers);

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 pub use rustix::process::Signal;
@@ -118,6 +118,16 @@ impl Process {
             self.kill()?;
         }
         ended
+    }
+
+    /// [`Self::stop`] for where nothing can be awaited: holds up the thread, and leaves it running after `limit`.
+    pub fn stop_and_wait(&self, limit: Duration) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        let begun = Instant::now();
+        while self.exit().is_none() && begun.elapsed() < limit {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 
     /// SIGKILL, to its whole process group, and waits for the end.
