@@ -3,18 +3,21 @@ use std::time::{Duration, Instant};
 use rand::Rng as _;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Arrivals of a Poisson process (as of many clients that know nothing of each other), so many a second, for so
-/// long. Each is the moment at which its request is due, whether or not anybody was there to send it.
+/// Arrivals of a Poisson process (as of many clients that know nothing of each other), so many a second, from one
+/// moment to another. Each is the moment at which its request is due, whether or not anybody was there to send it.
 ///
 /// On a thread that sleeps, since the timer of the event loop knows milliseconds only: arrivals are told some 60 µs
 /// late, which is in the latency of everybody. It does not wait busily: on two cores that would be half of the machine.
-pub(super) fn arrivals(rate: f64, span: Duration) -> std::io::Result<UnboundedReceiver<Instant>> {
+pub(super) fn arrivals(
+    rate: f64,
+    began: Instant,
+    end: Instant,
+) -> std::io::Result<UnboundedReceiver<Instant>> {
     let (due, queue) = unbounded_channel();
     std::thread::Builder::new().name("pacer".to_owned()).spawn(move || {
         let mut random = rand::rng();
-        let began = Instant::now();
         let mut at = began;
-        while at.duration_since(began) < span {
+        while at < end {
             let left = at.saturating_duration_since(Instant::now());
             if !left.is_zero() {
                 std::thread::sleep(left);
