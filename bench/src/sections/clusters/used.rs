@@ -33,7 +33,8 @@ pub(super) async fn run(stage: &Stage, crowd: &Crowd, many: &Gateway, findings: 
             connection.get(&format!("{}/api/v1/x", cluster_path(&Crowd::name(number)))).await?;
         }
     }
-    scrapes(stage, crowd, many, &connection, findings).await
+    let prometheus = many.front_proxy("prometheus", &["system:masters"])?.h2().await?;
+    scrapes(stage, crowd, many, &prometheus, findings).await
 }
 
 fn name(number: usize) -> String {
