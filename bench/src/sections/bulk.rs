@@ -9,7 +9,7 @@ use crate::report::{Better, Cell, Findings, Plot, Table, Unit};
 use crate::stage::{Contender, Stage};
 
 /// What one measurement moves.
-const QUICK: u64 = 75 << 20;
+const QUICK: u64 = 60 << 20;
 const FULL: u64 = 2 << 30;
 
 pub(super) async fn run(stage: &Stage) -> Result<Findings> {

@@ -22,7 +22,7 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
             .to_owned(),
     );
     let contenders = stage.contenders().await?;
-    let span = Duration::from_millis(if stage.options.full { 5000 } else { 400 });
+    let span = Duration::from_millis(if stage.options.full { 5000 } else { 350 });
     for (title, kind) in
         [("Full handshakes", HandshakeKind::Full), ("Resumed handshakes", HandshakeKind::Resumed)]
     {

@@ -13,7 +13,7 @@ use crate::stage::{Contender, DIRECT, OURS, Stage};
 /// Of our capacity; all contenders get the same rates.
 const SHARES: [f64; 3] = [0.2, 0.5, 0.8];
 /// What the plots have besides.
-const BEYOND: [f64; 3] = [1.0, 1.2, 1.5];
+const BEYOND: [f64; 2] = [1.0, 1.4];
 const CONNECTIONS: usize = 4;
 
 pub(super) async fn run(stage: &Stage) -> Result<Findings> {
@@ -111,7 +111,7 @@ async fn loaded(stage: &Stage, contenders: &[Contender], findings: &mut Findings
 }
 
 fn shape(stage: &Stage, rate: f64) -> Open {
-    let (warm, span) = if stage.options.full { (1000, 8000) } else { (150, 450) };
+    let (warm, span) = if stage.options.full { (1000, 8000) } else { (100, 400) };
     let (warm, span) = (Duration::from_millis(warm), Duration::from_millis(span));
     Open { connections: CONNECTIONS, rate, warm, span }
 }

@@ -43,8 +43,8 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
     let mut findings = Findings::default();
     findings.notes.push(format!(
         "{STREAMS} upgraded streams (HTTP/1.1 with TLS on both sides) to an upstream that echoes. Keystrokes: each \
-         stream a byte every {KEYSTROKE:?}. Bulk: over all of them, and over {FEW}, as fast as they can, bytes counted \
-         once. Memory: one round, the first, of processes that had done nothing before."
+         stream a byte every {KEYSTROKE:?}. Bulk: over all of them, each with 32 kB under way, and over {FEW} as fast \
+         as they can; bytes counted once. Memory: one round, the first, of processes that had done nothing before."
     ));
     // What a stream holds shows in memory that was not there before.
     let mut gateways = stage.fresh_gateways().await?;
@@ -54,7 +54,7 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
     // nginx with HTTP/2 on a listener takes upgrades as well; HAProxy's second form would show the same again.
     contenders.extend(stage.fresh_proxies().await?.into_iter().filter(|proxy| !proxy.name.contains("h2")));
     contenders.extend(others.iter().map(|(contender, _)| contender.clone()));
-    let (typing, moving) = if stage.options.full { (8000, 8000) } else { (800, 500) };
+    let (typing, moving) = if stage.options.full { (8000, 8000) } else { (600, 400) };
     let spans = (Duration::from_millis(typing), Duration::from_millis(moving));
     let found = rounds(stage.rounds(3, 5), &contenders, async |contender| {
         let (target, meter) = (contender.target.clone(), contender.meter.clone());
@@ -165,31 +165,14 @@ async fn echoed(stream: &mut Stream) -> Result<()> {
 
 async fn bulk(streams: Vec<Stream>, meter: &Meter, span: Duration) -> Result<Tally> {
     let tally = Shared::new(RefCell::new(Tally::new()));
+    let many = streams.len() > FEW;
     let (began, before) = (Instant::now(), meter.cpu()?);
     let mut movers = JoinSet::new();
     for stream in streams {
         let tally = Rc::clone(&tally);
         movers.spawn_local(async move {
-            let (mut reader, mut writer) = tokio::io::split(stream);
-            let write = async {
-                let piece = vec![b'x'; PIECE];
-                loop {
-                    writer.write_all(&piece).await?;
-                }
-            };
-            let read = async {
-                let mut buffer = vec![0; PIECE];
-                loop {
-                    match reader.read(&mut buffer).await? {
-                        0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                        read => tally.borrow_mut().bytes += read as u64,
-                    }
-                }
-            };
-            let broken: std::io::Result<Infallible> = tokio::select! {
-                broken = write => broken,
-                broken = read => broken,
-            };
+            // Many would first fill everybody's buffers with gigabytes if each wrote as much as is taken.
+            let broken = if many { in_turns(stream, &tally).await } else { both_ways(stream, &tally).await };
             let Err(error) = broken;
             tally.borrow_mut().failed(&error.into());
         });
@@ -198,6 +181,41 @@ async fn bulk(streams: Vec<Stream>, meter: &Meter, span: Duration) -> Result<Tal
     let tally = timed(&tally, began, before, meter)?;
     movers.shutdown().await;
     Ok(tally)
+}
+
+/// A piece there and back, and the next.
+async fn in_turns(mut stream: Stream, tally: &RefCell<Tally>) -> std::io::Result<Infallible> {
+    let (piece, mut buffer) = (vec![b'x'; PIECE], vec![0; PIECE]);
+    loop {
+        stream.write_all(&piece).await?;
+        stream.flush().await?;
+        stream.read_exact(&mut buffer).await?;
+        tally.borrow_mut().bytes += PIECE as u64;
+    }
+}
+
+/// As much as is taken, while it comes back.
+async fn both_ways(stream: Stream, tally: &RefCell<Tally>) -> std::io::Result<Infallible> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let write = async {
+        let piece = vec![b'x'; PIECE];
+        loop {
+            writer.write_all(&piece).await?;
+        }
+    };
+    let read = async {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            match reader.read(&mut buffer).await? {
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                read => tally.borrow_mut().bytes += read as u64,
+            }
+        }
+    };
+    tokio::select! {
+        broken = write => broken,
+        broken = read => broken,
+    }
 }
 
 async fn open(target: &Target, number: usize) -> Result<Vec<Stream>> {

@@ -78,7 +78,7 @@ async fn variants(stage: &Stage, cores: usize) -> Result<Vec<(Contender, Gateway
 }
 
 fn shape(stage: &Stage, connections: usize, streams: usize) -> Closed {
-    let (warm, span) = if stage.options.full { (2000, 8000) } else { (150, 500) };
+    let (warm, span) = if stage.options.full { (2000, 8000) } else { (100, 400) };
     Closed { connections, streams, warm: Duration::from_millis(warm), span: Duration::from_millis(span) }
 }
 

@@ -147,7 +147,7 @@ async fn watch(connection: &Connection, work: &Work) -> Result<RecvStream> {
 
 /// A thousand events a second in all, over a thousand watches.
 async fn events(stage: &Stage, findings: &mut Findings) -> Result<()> {
-    let span = Duration::from_secs(if stage.options.full { 20 } else { 1 });
+    let span = Duration::from_millis(if stage.options.full { 20_000 } else { 800 });
     let watches = 1000;
     let every = 1000 * watches / EVENTS;
     let contenders = stage.contenders().await?;

@@ -97,7 +97,13 @@ async fn in_turn(stage: &Stage, many: &Gateway, connection: &H2, findings: &mut 
         ]);
         findings.time(&format!("clusters/in-turn/{title}/p50"), p50);
         findings.time(&format!("clusters/in-turn/{title}/p99"), p99);
-        findings.figure("clusters/in-turn/kept", open, Unit::Count, Better::Higher, Kind::Stable);
+        findings.figure(
+            &format!("clusters/in-turn/{title}/kept"),
+            open,
+            Unit::Count,
+            Better::Higher,
+            Kind::Stable,
+        );
     }
     findings.tables.push(table);
     Ok(())
