@@ -25,7 +25,7 @@ pub(crate) struct Open {
     pub(crate) connections: usize,
     /// Requests a second.
     pub(crate) rate: f64,
-    /// Before anything counts.
+    /// Before anything counts; the rate rises meanwhile.
     pub(crate) warm: Duration,
     /// What counts.
     pub(crate) span: Duration,
@@ -43,7 +43,7 @@ pub(crate) async fn open(target: Target, work: Work, shape: Open, meter: Meter) 
         let work = Rc::new(work);
         let began = Instant::now();
         let (counts, end) = (began + shape.warm, began + shape.warm + shape.span);
-        let mut due = arrivals(shape.rate, began, end)?;
+        let mut due = arrivals(shape.rate, shape.warm, (began, end))?;
         let mut requests = tokio::task::JoinSet::new();
         let mut start = None;
         let mut turn = connections.iter().cycle();

@@ -1,6 +1,6 @@
 //! One request at a time, and open loops at a share of what the gateway can do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -15,6 +15,8 @@ const SHARES: [f64; 3] = [0.2, 0.5, 0.8];
 /// What the plots have besides.
 const BEYOND: [f64; 2] = [1.0, 1.4];
 const CONNECTIONS: usize = 4;
+/// After that long a load begins whatever is still going on.
+const CALM: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(stage: &Stage) -> Result<Findings> {
     let mut findings = Findings::default();
@@ -36,7 +38,7 @@ async fn alone(stage: &Stage, contenders: &[Contender], findings: &mut Findings)
     let (warm, span) = if stage.options.full { (500, 4000) } else { (100, 300) };
     let (warm, span) = (Duration::from_millis(warm), Duration::from_millis(span));
     let shape = Closed { connections: 1, streams: 1, warm, span };
-    let samples = rounds(stage.rounds(5, 11), contenders, async |contender| {
+    let samples = rounds(stage.rounds(9, 15), contenders, async |contender| {
         closed(contender.target.clone(), Work::get("/api/v1/x"), shape, contender.meter.clone()).await
     })
     .await?;
@@ -87,6 +89,7 @@ async fn loaded(stage: &Stage, contenders: &[Contender], findings: &mut Findings
         let count = if shown { stage.rounds(3, 7) } else { stage.rounds(1, 3) };
         let shape = shape(stage, rate);
         let samples = rounds(count, contenders, async |contender| {
+            calm(stage, contender).await?;
             open(contender.target.clone(), Work::get("/api/v1/x"), shape, contender.meter.clone()).await
         })
         .await?;
@@ -111,9 +114,26 @@ async fn loaded(stage: &Stage, contenders: &[Contender], findings: &mut Findings
 }
 
 fn shape(stage: &Stage, rate: f64) -> Open {
-    let (warm, span) = if stage.options.full { (1000, 8000) } else { (100, 400) };
+    let (warm, span) = if stage.options.full { (1000, 8000) } else { (200, 400) };
     let (warm, span) = (Duration::from_millis(warm), Duration::from_millis(span));
     Open { connections: CONNECTIONS, rate, warm, span }
+}
+
+/// Waits until a contender and the upstream have nothing more to do: an overload leaves hundreds of handshakes, which
+/// would be the next one's to wait for.
+async fn calm(stage: &Stage, contender: &Contender) -> Result<()> {
+    const LOOK: Duration = Duration::from_millis(20);
+    let upstream = stage.upstream.meter()?;
+    let used = || -> Result<Duration> { Ok(upstream.cpu()? + contender.meter.cpu()?) };
+    let began = Instant::now();
+    while began.elapsed() < CALM {
+        let before = used()?;
+        tokio::time::sleep(LOOK).await;
+        if used()?.saturating_sub(before) < LOOK / 10 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The highest rate that it keeps up with.
@@ -124,6 +144,7 @@ async fn capacity(stage: &Stage, ours: &Contender) -> Result<f64> {
     let mut ramp = Ramp::new(most * 0.3, if stage.options.full { 1.06 } else { 1.12 });
     while let Some(rate) = ramp.next() {
         let shape = shape(stage, rate);
+        calm(stage, ours).await?;
         let tally = open(ours.target.clone(), Work::get("/api/v1/x"), shape, ours.meter.clone()).await?;
         ramp.tried(kept_up(&tally));
     }
