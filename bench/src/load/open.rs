@@ -16,7 +16,7 @@ use crate::measure::Meter;
 const UNDER_WAY: usize = 20_000;
 /// How long those under way at the end are waited for. Whatever is further behind is hopelessly so, and a slow
 /// contender must not take the time of the others.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Its shape, rate and length.
 #[derive(Clone, Copy, Debug)]

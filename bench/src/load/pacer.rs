@@ -11,8 +11,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 /// late, which is in the latency of everybody. It does not wait busily: on two cores that would be half of the machine.
 pub(super) fn arrivals(
     rate: f64,
-    began: Instant,
-    end: Instant,
+    rise: Duration,
+    (began, end): (Instant, Instant),
 ) -> std::io::Result<UnboundedReceiver<Instant>> {
     let (due, queue) = unbounded_channel();
     std::thread::Builder::new().name("pacer".to_owned()).spawn(move || {

@@ -16,7 +16,7 @@ const SHARES: [f64; 3] = [0.2, 0.5, 0.8];
 const BEYOND: [f64; 2] = [1.0, 1.4];
 const CONNECTIONS: usize = 4;
 /// After that long a load begins whatever is still going on.
-const CALM: Duration = Duration::from_secs(2);
+const CALM: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(stage: &Stage) -> Result<Findings> {
     let mut findings = Findings::default();
