@@ -10,14 +10,27 @@ mod sections;
 mod stage;
 mod upstream;
 
+use std::io::Write as _;
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::Parser as _;
 use tokio::runtime::Builder;
 
 use options::{Arguments, Command};
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The chain in a line: where in the suite it came up helps nobody who runs it.
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
     e2e::lab::use_ring();
     match arguments.command {
         // One thread: what it costs is then the same for every proxy before it.

@@ -31,9 +31,9 @@ pub(crate) struct Options {
     /// Rounds of each comparison, instead of the section's own choice
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: Option<u32>,
-    /// Where report.json and report.html go
-    #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
-    pub(crate) out: PathBuf,
+    /// Where report.json and report.html go, unless to `bench` in cargo's target folder
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
     /// An earlier report.json: say what got slower since
     #[arg(long, value_name = "REPORT.json")]
     pub(crate) compare: Option<PathBuf>,
@@ -49,6 +49,15 @@ pub(crate) struct Options {
     /// End with an error when a figure that the project promises is missed
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+impl Options {
+    /// Where the report goes.
+    pub(crate) fn out(&self) -> PathBuf {
+        let target = || std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
+        let default = || PathBuf::from(target().unwrap_or_else(|| "target".into())).join("bench");
+        self.out.clone().unwrap_or_else(default)
+    }
 }
 
 /// What this program is besides.

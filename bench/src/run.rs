@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::options::Options;
-use crate::report::{Machine, Report, compare, print_findings};
+use crate::report::{Earlier, Machine, Report, compare, print_findings, short};
 use crate::sections::{self, Section};
 use crate::stage::Stage;
 
@@ -23,7 +23,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     let chosen = chosen(&options)?;
     // Read before the hour, not after it.
-    let old = options.compare.as_deref().map(Report::read).transpose()?;
+    let old = options.compare.as_deref().map(Earlier::read).transpose()?;
     warn_of_debug(&mut out)?;
     let mut report = Report {
         began: OffsetDateTime::now_utc().replace_nanosecond(0)?.format(&Rfc3339)?,
@@ -35,6 +35,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let began = Instant::now();
     if options.kubeconfig.is_some() {
         let mut findings = sections::table::run_on_own_hub(&options).await?;
+        findings.seconds = began.elapsed().as_secs_f64();
         "table".clone_into(&mut findings.name);
         "The reference's table, on your own hub".clone_into(&mut findings.title);
         print_findings(&mut out, &findings)?;
@@ -46,15 +47,17 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let stage = Stage::set(options).await?;
     for section in chosen {
         writeln!(out, "\n{} ...", section.title)?;
+        let start = Instant::now();
         let mut findings =
             (section.run)(&stage).await.with_context(|| format!("section {}", section.name))?;
         section.name.clone_into(&mut findings.name);
         section.title.clone_into(&mut findings.title);
+        findings.seconds = start.elapsed().as_secs_f64();
         print_findings(&mut out, &findings)?;
         report.sections.push(findings);
         report.seconds = began.elapsed().as_secs_f64();
         // An hour's figures are not lost with the last section.
-        report.write(&stage.options.out)?;
+        report.write(&stage.options.out())?;
     }
     finish(&mut out, report, old.as_ref(), &stage.options)
 }
@@ -62,7 +65,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 fn finish(
     out: &mut impl std::io::Write,
     mut report: Report,
-    old: Option<&Report>,
+    old: Option<&Earlier>,
     options: &Options,
 ) -> Result<()> {
     if let Some(old) = old {
@@ -70,8 +73,10 @@ fn finish(
         print_findings(out, &findings)?;
         report.sections.push(findings);
     }
-    report.write(&options.out)?;
-    writeln!(out, "\nreport.json and report.html are in {}", options.out.display())?;
+    let folder = options.out();
+    report.write(&folder)?;
+    let seconds = short(report.seconds);
+    writeln!(out, "\n{seconds} s; report.json and report.html are in {}", folder.display())?;
     let broken = report.broken().len();
     if broken > 0 && options.strict {
         bail!("{broken} figures miss what is promised; they are marked MISSED above");

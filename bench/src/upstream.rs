@@ -2,8 +2,8 @@
 //! its processor time is not anybody else's.
 //!
 //! A query steers it: `size=N` answers N bytes; `watch` answers an event at once and then one every
-//! `every=MILLISECONDS` (none without it), each with the time of its sending. POST and PUT bodies are read to their end. An upgrade to any protocol is
-//! accepted and echoed.
+//! `every=MILLISECONDS` (none without it), each with the time of its sending; `credential` answers the request's
+//! Authorization header. POST and PUT bodies are read to their end. An upgrade to any protocol is accepted and echoed.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpStream as StdStream};
@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Args;
 use futures::stream::{self, Stream, StreamExt as _};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -127,6 +127,7 @@ impl Answers {
         if let Some(protocol) = request.headers().get(UPGRADE).cloned() {
             return echo(request, &protocol);
         }
+        let credential = request.headers().get(AUTHORIZATION).cloned();
         let created = request.method() != http::Method::GET;
         let query = Query::of(&request);
         if created {
@@ -135,6 +136,11 @@ impl Answers {
         }
         let (length, body) = match query {
             Query { watch: true, every, .. } => (None, self.watch(every)),
+            Query { credential: true, .. } => {
+                let shown =
+                    credential.map_or_else(Bytes::new, |value| Bytes::copy_from_slice(value.as_bytes()));
+                (Some(shown.len() as u64), Full::new(shown).boxed_unsync())
+            }
             Query { size: Some(size), .. } => (Some(size), self.sized(size)),
             Query { .. } => (Some(self.json.len() as u64), Full::new(self.json.clone()).boxed_unsync()),
         };
@@ -182,6 +188,7 @@ struct Query {
     size: Option<u64>,
     watch: bool,
     every: Option<Duration>,
+    credential: bool,
 }
 
 impl Query {
@@ -190,6 +197,7 @@ impl Query {
         for part in request.uri().query().unwrap_or_default().split('&') {
             match part.split_once('=').unwrap_or((part, "")) {
                 ("size", number) => query.size = number.parse().ok(),
+                ("credential", _) => query.credential = true,
                 ("watch", _) => query.watch = true,
                 ("every", number) => query.every = number.parse().ok().map(Duration::from_millis),
                 _ => {}
@@ -233,8 +241,10 @@ fn acceptor(options: &UpstreamOptions) -> Result<TlsAcceptor> {
     for certificate in CertificateDer::pem_file_iter(&options.client_ca)? {
         roots.add(certificate?)?;
     }
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
+    // Those who come with a token have no certificate.
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()?;
     let chain = CertificateDer::pem_file_iter(&options.cert)?.collect::<Result<Vec<_>, _>>()?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

@@ -5,6 +5,7 @@ mod closed;
 mod connection;
 mod open;
 mod pacer;
+mod ramp;
 mod serial;
 mod stream;
 mod tally;
@@ -15,12 +16,13 @@ use std::future::Future;
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 
-pub(crate) use closed::{Closed, closed};
+pub(crate) use closed::{Closed, closed, until_stopped};
 pub(crate) use connection::{Connection, Work};
 pub(crate) use open::{Open, open};
+pub(crate) use ramp::{Ramp, kept_up};
 pub(crate) use serial::serial;
 pub(crate) use stream::upgraded;
-pub(crate) use tally::Tally;
+pub(crate) use tally::{Tally, distribution};
 pub(crate) use target::Target;
 
 /// Runs what `make` makes on a thread of its own: what the suite does besides does not delay it.

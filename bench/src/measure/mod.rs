@@ -2,8 +2,10 @@
 
 mod meter;
 mod rounds;
+mod sampler;
 mod spread;
 
 pub(crate) use meter::Meter;
 pub(crate) use rounds::rounds;
+pub(crate) use sampler::{Sampler, Samples};
 pub(crate) use spread::Spread;

@@ -1,49 +1,72 @@
 use std::collections::HashMap;
 
-use super::{Better, Cell, Figure, Findings, Report, Table, Unit, short};
+use super::{Better, Cell, Earlier, Figure, Findings, Kind, Report, Table, Unit, short};
 use crate::measure::Spread;
 
-/// Less than this is noise, whatever the rounds say.
-const NOISE: f64 = 0.05;
-
-/// What got slower or faster since an earlier run. A ratio counts where the two runs' rounds do not overlap and the
-/// medians are further apart than noise; an absolute number is shown beside it, since it is the machine's as well.
-pub(crate) fn compare(old: &Report, new: &Report) -> Findings {
-    let before: HashMap<&str, &Figure> = figures(old).map(|figure| (figure.name.as_str(), figure)).collect();
+/// What got slower or faster since an earlier run. A figure counts where the two runs' rounds do not overlap and the
+/// medians are further apart than its kind's noise; an absolute one is shown beside it, since it is the machine's as
+/// well.
+pub(crate) fn compare(old: &Earlier, new: &Report) -> Findings {
+    let before: HashMap<&str, &Figure> = old
+        .sections
+        .iter()
+        .flat_map(|section| &section.figures)
+        .map(|figure| (figure.name.as_str(), figure))
+        .collect();
     let mut table = Table::new("", &["figure", "before", "now", "change", ""]);
     let mut slower = 0;
-    for figure in figures(new) {
+    for figure in new.sections.iter().flat_map(|section| &section.figures) {
         let Some(before) = before.get(figure.name.as_str()) else { continue };
         let verdict = judge(before, figure);
         slower += usize::from(verdict == Verdict::Slower);
-        let change = (figure.spread.median / before.spread.median - 1.0) * 100.0;
         table.rows.push(vec![
             figure.name.as_str().into(),
-            Cell::spread(before.spread, figure.unit),
+            Cell::spread(before.spread, before.unit),
             Cell::spread(figure.spread, figure.unit),
-            format!("{}{} %", if change > 0.0 { "+" } else { "" }, short(change)).as_str().into(),
+            change(before.spread.median, figure.spread.median).as_str().into(),
             verdict.words().into(),
         ]);
     }
     let mut findings = Findings {
         name: "compare".to_owned(),
         title: format!("since the run of {}", old.began),
+        notes: notes(old, new),
         ..Findings::default()
     };
     if table.rows.is_empty() {
         findings.notes.push("The two runs have no figure in common: were the same sections run?".to_owned());
-    }
-    if (old.machine.cores, &old.machine.processor) != (new.machine.cores, &new.machine.processor) {
-        let (processor, cores) = (&old.machine.processor, old.machine.cores);
-        findings.notes.push(format!("The earlier run was on another machine: {processor}, {cores} cores."));
+        return findings;
     }
     findings.tables.push(table);
-    findings.promise("figures that got slower", slower as f64, Better::Lower, 0.0, Unit::Count);
+    let slower = Spread::of([slower as f64]);
+    findings.promise("figures that got slower", slower, Better::Lower, 0.0, Unit::Count);
     findings
 }
 
-fn figures(report: &Report) -> impl Iterator<Item = &Figure> {
-    report.sections.iter().flat_map(|section| &section.figures)
+/// In what the two runs differ besides.
+fn notes(old: &Earlier, new: &Report) -> Vec<String> {
+    let mut notes = Vec::new();
+    if (old.machine.cores, &old.machine.processor) != (new.machine.cores, &new.machine.processor) {
+        let (processor, cores) = (&old.machine.processor, old.machine.cores);
+        notes.push(format!("The earlier run was on another machine: {processor}, {cores} cores."));
+    }
+    if old.full != new.full {
+        let [before, now] = [old.full, new.full].map(|full| if full { "full" } else { "quick" });
+        notes.push(format!(
+            "The earlier run was a {before} one and this is a {now} one: a quick one's rounds are short, and its \
+             figures further apart by themselves."
+        ));
+    }
+    notes
+}
+
+fn change(before: f64, now: f64) -> String {
+    // From nothing to something is no percentage.
+    if before == 0.0 {
+        return if now == 0.0 { "0 %".to_owned() } else { String::new() };
+    }
+    let change = (now / before - 1.0) * 100.0;
+    format!("{}{} %", if change > 0.0 { "+" } else { "" }, short(change))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,38 +89,83 @@ impl Verdict {
     }
 }
 
+/// Less than this share is noise, whatever the rounds say.
+fn noise(kind: Kind) -> f64 {
+    match kind {
+        // Rounds are few, and leave less of the memory's chance to be seen.
+        Kind::Stable => 0.1,
+        Kind::Ratio | Kind::Absolute => 0.05,
+    }
+}
+
 fn judge(before: &Figure, now: &Figure) -> Verdict {
-    let Spread { median, least, most } = now.spread;
+    let Spread { median, least, most, .. } = now.spread;
     let apart = least > before.spread.most || most < before.spread.least;
-    if !apart || (median - before.spread.median).abs() <= NOISE * before.spread.median.abs() {
+    let noise = noise(now.kind) * before.spread.median.abs();
+    if !apart || (median - before.spread.median).abs() <= noise {
         return Verdict::Same;
     }
-    match (now.ratio, (median > before.spread.median) == (now.better == Better::Higher)) {
-        (false, _) => Verdict::Absolute,
-        (true, true) => Verdict::Faster,
-        (true, false) => Verdict::Slower,
+    match (now.kind, (median > before.spread.median) == (now.better == Better::Higher)) {
+        (Kind::Absolute, _) => Verdict::Absolute,
+        (Kind::Ratio | Kind::Stable, true) => Verdict::Faster,
+        (Kind::Ratio | Kind::Stable, false) => Verdict::Slower,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Machine;
 
-    fn figure(rounds: [f64; 3], ratio: bool) -> Figure {
+    fn figure(rounds: [f64; 3], kind: Kind) -> Figure {
         let (name, unit) = ("x".to_owned(), Unit::Times);
-        Figure { name, spread: Spread::of(rounds), unit, better: Better::Higher, ratio }
+        Figure { name, spread: Spread::of(rounds), unit, better: Better::Higher, kind }
+    }
+
+    fn ratio(rounds: [f64; 3]) -> Figure {
+        figure(rounds, Kind::Ratio)
     }
 
     #[test]
     fn what_lies_within_the_rounds_or_the_noise_is_the_same() {
-        assert_eq!(judge(&figure([1.0, 1.2, 1.4], true), &figure([1.3, 1.5, 1.6], true)), Verdict::Same);
-        assert_eq!(judge(&figure([1.0; 3], true), &figure([0.96; 3], true)), Verdict::Same);
+        assert_eq!(judge(&ratio([1.0, 1.2, 1.4]), &ratio([1.3, 1.5, 1.6])), Verdict::Same);
+        assert_eq!(judge(&ratio([1.0; 3]), &ratio([0.96; 3])), Verdict::Same);
+        let stable = |value| figure([value; 3], Kind::Stable);
+        assert_eq!(judge(&stable(1.0), &stable(0.92)), Verdict::Same);
+        assert_eq!(judge(&stable(0.0), &stable(0.0)), Verdict::Same);
     }
 
     #[test]
     fn a_ratio_that_falls_is_slower_and_an_absolute_number_may_be_the_machine() {
-        assert_eq!(judge(&figure([1.0, 1.2, 1.4], true), &figure([0.7, 0.8, 0.9], true)), Verdict::Slower);
-        assert_eq!(judge(&figure([0.7, 0.8, 0.9], true), &figure([1.0, 1.2, 1.4], true)), Verdict::Faster);
-        assert_eq!(judge(&figure([1.0; 3], false), &figure([0.5; 3], false)), Verdict::Absolute);
+        assert_eq!(judge(&ratio([1.0, 1.2, 1.4]), &ratio([0.7, 0.8, 0.9])), Verdict::Slower);
+        assert_eq!(judge(&ratio([0.7, 0.8, 0.9]), &ratio([1.0, 1.2, 1.4])), Verdict::Faster);
+        let of = |kind| judge(&figure([1.0; 3], kind), &figure([0.5; 3], kind));
+        assert_eq!(of(Kind::Absolute), Verdict::Absolute);
+        assert_eq!(of(Kind::Stable), Verdict::Slower);
+    }
+
+    #[test]
+    fn a_report_that_was_written_is_compared_with_the_next() {
+        let machine = Machine { processor: "p".to_owned(), cores: 2, memory_gb: 1, kernel: "k".to_owned() };
+        let mut report =
+            Report { began: "then".to_owned(), seconds: 1.0, full: true, machine, sections: Vec::new() };
+        let mut findings = Findings::default();
+        findings.ratio("a/ratio", Spread::of([2.0, 2.1]));
+        findings.ratio("gone", Spread::of([1.0]));
+        findings.ratio("never measured", Spread::of([f64::NAN]));
+        report.sections.push(findings);
+        let written = serde_json::to_string(&report).unwrap();
+        assert!(!written.contains("null"), "{written}");
+        let old: Earlier = serde_json::from_str(&written).unwrap();
+
+        let mut findings = Findings::default();
+        findings.ratio("a/ratio", Spread::of([1.0, 1.1]));
+        findings.ratio("new", Spread::of([1.0]));
+        (report.sections, report.full) = (vec![findings], false);
+        let compared = compare(&old, &report);
+        assert_eq!(compared.tables[0].rows.len(), 1);
+        assert_eq!(compared.promises[0].measured.median, 1.0);
+        assert!(!compared.promises[0].kept());
+        assert!(compared.notes[0].contains("full one and this is a quick one"), "{:?}", compared.notes);
     }
 }

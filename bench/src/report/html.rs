@@ -9,7 +9,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 75em; margin: 2em auto; 
 table { border-collapse: collapse; margin: .5em 0 1.5em; }
 th, td { border-bottom: 1px solid #ddd; padding: .25em .8em; text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-td small { color: #777; }
+small { color: #777; }
 .kept { color: #176b2c; } .missed { color: #b00020; font-weight: 600; }
 figure { display: inline-block; margin: 0 1em 1em 0; }
 ";
@@ -47,6 +47,7 @@ fn section(findings: &Findings) -> Result<Markup> {
     let plots = findings.plots.iter().map(plot::svg).collect::<Result<Vec<_>>>()?;
     Ok(html! {
         h2 id=(findings.name) { (findings.title) }
+        p { small { (short(findings.seconds)) " s" } }
         @for note in &findings.notes { p { (note) } }
         @for found in &findings.tables { (table(found)) }
         @for promise in &findings.promises {

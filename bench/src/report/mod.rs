@@ -1,6 +1,7 @@
 //! What a run found, as a terminal table, as JSON and as one HTML file.
 
 mod compare;
+mod earlier;
 mod html;
 mod machine;
 mod number;
@@ -13,6 +14,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use compare::compare;
+pub(crate) use earlier::Earlier;
 pub(crate) use machine::Machine;
 pub(crate) use number::{Unit, short};
 pub(crate) use terminal::print_findings;
@@ -20,7 +22,7 @@ pub(crate) use terminal::print_findings;
 use crate::measure::Spread;
 
 /// A whole run.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// When it began, RFC 3339.
     pub(crate) began: String,
@@ -35,12 +37,14 @@ pub(crate) struct Report {
 }
 
 /// What a section found.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Findings {
     /// Its name on the command line.
     pub(crate) name: String,
     /// Its title.
     pub(crate) title: String,
+    /// How long it took, in seconds.
+    pub(crate) seconds: f64,
     /// What was done, for somebody who was not there.
     pub(crate) notes: Vec<String>,
     /// Its tables.
@@ -54,7 +58,7 @@ pub(crate) struct Findings {
 }
 
 /// A table.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Table {
     pub(crate) title: String,
     pub(crate) columns: Vec<String>,
@@ -62,7 +66,7 @@ pub(crate) struct Table {
 }
 
 /// What is in a table.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Cell {
     /// Words.
@@ -72,7 +76,7 @@ pub(crate) enum Cell {
 }
 
 /// Lines over an axis.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Plot {
     pub(crate) title: String,
     pub(crate) x: String,
@@ -83,7 +87,7 @@ pub(crate) struct Plot {
 }
 
 /// One of them.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) name: String,
     pub(crate) points: Vec<(f64, f64)>,
@@ -97,9 +101,20 @@ pub(crate) struct Figure {
     pub(crate) spread: Spread,
     pub(crate) unit: Unit,
     pub(crate) better: Better,
-    /// Whether it was measured against something in the same rounds, so that another machine, or a busy one, gives
-    /// the same.
-    pub(crate) ratio: bool,
+    #[serde(default)]
+    pub(crate) kind: Kind,
+}
+
+/// How far a figure may be compared with that of another run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    /// Measured against something in the same rounds, so that another machine, or a busy one, gives the same.
+    Ratio,
+    /// What no machine changes much: memory, numbers of things.
+    Stable,
+    /// The machine's as much as ours: times, rates.
+    #[default]
+    Absolute,
 }
 
 /// Which way is good.
@@ -110,25 +125,26 @@ pub(crate) enum Better {
 }
 
 /// A bound that the project keeps.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Promise {
     /// What it is about.
     pub(crate) what: String,
     /// The bound.
     pub(crate) bound: f64,
-    /// The median that was measured.
-    pub(crate) measured: f64,
+    /// What was measured: its median counts.
+    pub(crate) measured: Spread,
     pub(crate) unit: Unit,
     pub(crate) better: Better,
 }
 
 impl Promise {
-    /// Whether it is kept.
+    /// Whether it is kept. What could not be measured is not.
     pub(crate) fn kept(&self) -> bool {
-        match self.better {
-            Better::Higher => self.measured >= self.bound,
-            Better::Lower => self.measured <= self.bound,
-        }
+        let kept = match self.better {
+            Better::Higher => self.measured.median >= self.bound,
+            Better::Lower => self.measured.median <= self.bound,
+        };
+        kept && self.measured.rounds > 0
     }
 }
 
@@ -159,13 +175,30 @@ impl Table {
 }
 
 impl Findings {
-    /// A figure for comparisons with later runs.
-    pub(crate) fn figure(&mut self, name: &str, spread: Spread, unit: Unit, better: Better, ratio: bool) {
-        self.figures.push(Figure { name: name.to_owned(), spread, unit, better, ratio });
+    /// A figure for comparisons with later runs; none when nothing was measured.
+    pub(crate) fn figure(&mut self, name: &str, spread: Spread, unit: Unit, better: Better, kind: Kind) {
+        if spread.rounds > 0 {
+            self.figures.push(Figure { name: name.to_owned(), spread, unit, better, kind });
+        }
     }
 
-    /// A ratio and the bound that it is promised to keep.
-    pub(crate) fn promise(&mut self, what: &str, measured: f64, better: Better, bound: f64, unit: Unit) {
+    /// A ratio of which more is better.
+    pub(crate) fn ratio(&mut self, name: &str, spread: Spread) {
+        self.figure(name, spread, Unit::Times, Better::Higher, Kind::Ratio);
+    }
+
+    /// A ratio of what is paid: less is better.
+    pub(crate) fn cost(&mut self, name: &str, spread: Spread) {
+        self.figure(name, spread, Unit::Times, Better::Lower, Kind::Ratio);
+    }
+
+    /// A time in milliseconds, which is also the machine's.
+    pub(crate) fn time(&mut self, name: &str, spread: Spread) {
+        self.figure(name, spread, Unit::Milliseconds, Better::Lower, Kind::Absolute);
+    }
+
+    /// What was measured and the bound that it is promised to keep.
+    pub(crate) fn promise(&mut self, what: &str, measured: Spread, better: Better, bound: f64, unit: Unit) {
         self.promises.push(Promise { what: what.to_owned(), bound, measured, unit, better });
     }
 }
@@ -180,13 +213,6 @@ impl Report {
         };
         write("report.json", serde_json::to_string_pretty(self)?)?;
         write("report.html", html::page(self)?)
-    }
-
-    /// Reads one that was written.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_slice(&text)
-            .with_context(|| format!("{} is not the report.json of this suite", path.display()))
     }
 
     /// Promises that were not kept.

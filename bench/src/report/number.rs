@@ -7,7 +7,9 @@ pub(crate) enum Unit {
     PerSecond,
     /// The same for each second of processor time.
     PerCpuSecond,
-    /// Megabytes (10⁶) for each second of processor time.
+    /// Megabytes (10⁶) a second.
+    MegabytesPerSecond,
+    /// The same for each second of processor time.
     MegabytesPerCpuSecond,
     /// Milliseconds.
     Milliseconds,
@@ -19,6 +21,8 @@ pub(crate) enum Unit {
     Megabytes,
     /// Percent of one processor.
     PercentOfACore,
+    /// Percent of anything else.
+    Percent,
     /// A quotient.
     Times,
     /// A number of things.
@@ -31,12 +35,14 @@ impl Unit {
         match self {
             Self::PerSecond => "/s",
             Self::PerCpuSecond => "/cpu-s",
+            Self::MegabytesPerSecond => "MB/s",
             Self::MegabytesPerCpuSecond => "MB/cpu-s",
             Self::Milliseconds => "ms",
             Self::Seconds => "s",
             Self::Kilobytes => "kB",
             Self::Megabytes => "MB",
             Self::PercentOfACore => "% of a core",
+            Self::Percent => "%",
             Self::Times => "×",
             Self::Count => "",
         }

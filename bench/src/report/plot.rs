@@ -49,7 +49,7 @@ fn draw(plot: &Plot, text: &mut String) -> Result<(), Box<dyn std::error::Error>
 }
 
 fn extent(plot: &Plot, of: impl Fn(&(f64, f64)) -> f64) -> (f64, f64) {
-    let values = plot.lines.iter().flat_map(|line| &line.points).map(of);
+    let values = plot.lines.iter().flat_map(|line| &line.points).map(of).filter(|value| value.is_finite());
     values
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)))
 }

@@ -3,11 +3,13 @@ use std::io::Write;
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 
-use super::{Better, Cell, Findings, Promise, Table, short};
+use super::{Better, Cell, Findings, Promise, Table, Unit, short};
+use crate::measure::Spread;
 
 /// Prints what a section found.
 pub(crate) fn print_findings(out: &mut impl Write, findings: &Findings) -> Result<()> {
-    writeln!(out, "\n== {}: {} ==", findings.name, findings.title)?;
+    let (name, title, seconds) = (&findings.name, &findings.title, short(findings.seconds));
+    writeln!(out, "\n== {name}: {title} ({seconds} s) ==")?;
     for note in &findings.notes {
         writeln!(out, "   {note}")?;
     }
@@ -26,25 +28,29 @@ pub(super) fn line(promise: &Promise) -> String {
         if promise.kept() { "kept  " } else { "MISSED" },
         if promise.better == Better::Higher { "≥" } else { "≤" },
     );
-    let (measured, bound, sign) = (short(promise.measured), short(promise.bound), promise.unit.sign());
-    format!("{mark}  {}: {measured} {sign} (promised {relation} {bound} {sign})", promise.what)
+    let measured = match promise.measured.rounds {
+        0 => "not measured".to_owned(),
+        _ => number(promise.measured, promise.unit),
+    };
+    let bound = format!("{} {}", short(promise.bound), promise.unit.sign());
+    format!("{mark}  {}: {measured}, promised {relation} {}", promise.what, bound.trim_end())
 }
 
-/// A cell's words; the spread only where there is one.
+/// A cell's words.
 pub(super) fn words(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) => text.clone(),
-        Cell::Number { spread, unit } if spread.least == spread.most => {
-            format!("{} {}", short(spread.median), unit.sign()).trim_end().to_owned()
-        }
-        Cell::Number { spread, unit } => format!(
-            "{} {} ({}–{})",
-            short(spread.median),
-            unit.sign(),
-            short(spread.least),
-            short(spread.most)
-        ),
+        Cell::Number { spread: Spread { rounds: 0, .. }, .. } => "–".to_owned(),
+        Cell::Number { spread, unit } => number(*spread, *unit),
     }
+}
+
+/// The spread only where there is one.
+fn number(spread: Spread, unit: Unit) -> String {
+    let Spread { median, least, most, .. } = spread;
+    let median = format!("{} {}", short(median), unit.sign());
+    let median = median.trim_end();
+    if least == most { median.to_owned() } else { format!("{median} ({}–{})", short(least), short(most)) }
 }
 
 fn grid(table: &Table) -> Grid {

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rustls::HandshakeKind;
 
+use super::{failed, ratios, tell_failures, values};
 use crate::load::{Connection, Tally, Target, Work, apart};
-use crate::measure::{Meter, Spread, rounds};
-use crate::report::{Better, Cell, Findings, Table, Unit};
-use crate::stage::{Contender, Stage};
+use crate::measure::{Meter, rounds};
+use crate::report::{Cell, Findings, Table, Unit};
+use crate::stage::Stage;
 
 /// Connections being made at once.
 const AT_ONCE: usize = 8;
@@ -20,12 +21,8 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
          the session of an earlier connection instead of certificates."
             .to_owned(),
     );
-    let others = stage.others().await?;
-    let mut contenders = vec![stage.bare()?, stage.ours()?];
-    contenders.extend(stage.proxies().await?);
-    let (more, _running): (Vec<Contender>, Vec<_>) = others.into_iter().unzip();
-    contenders.extend(more);
-    let span = Duration::from_millis(if stage.options.full { 5000 } else { 600 });
+    let contenders = stage.contenders().await?;
+    let span = Duration::from_millis(if stage.options.full { 5000 } else { 350 });
     for (title, kind) in
         [("Full handshakes", HandshakeKind::Full), ("Resumed handshakes", HandshakeKind::Resumed)]
     {
@@ -36,31 +33,19 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
         .await?;
         let mut table = Table::new(title, &["", "connections", "p50", "p99", "per CPU second", "failed"]);
         for (contender, tallies) in contenders.iter().zip(&samples) {
-            let failed: u64 = tallies.iter().map(Tally::failed_requests).sum();
             table.rows.push(vec![
                 contender.name.as_str().into(),
-                Cell::of(tallies.iter().map(Tally::rate), Unit::PerSecond),
-                Cell::of(tallies.iter().map(|tally| tally.percentile(50.0)), Unit::Milliseconds),
-                Cell::of(tallies.iter().map(|tally| tally.percentile(99.0)), Unit::Milliseconds),
-                Cell::of(tallies.iter().map(Tally::per_cpu_second), Unit::PerCpuSecond),
-                Cell::of([failed as f64], Unit::Count),
+                Cell::of(values(tallies, Tally::rate), Unit::PerSecond),
+                Cell::of(values(tallies, |tally| tally.percentile(50.0)), Unit::Milliseconds),
+                Cell::of(values(tallies, |tally| tally.percentile(99.0)), Unit::Milliseconds),
+                Cell::of(values(tallies, Tally::per_cpu_second), Unit::PerCpuSecond),
+                Cell::of([failed(tallies)], Unit::Count),
             ]);
-            if let Some(message) = tallies.iter().flat_map(|tally| tally.failures.keys()).next() {
-                findings.notes.push(format!("{title}: {}: {failed} failed: {message}", contender.name));
-            }
         }
         findings.tables.push(table);
-        let values =
-            |index: usize| -> Vec<f64> { samples[index].iter().map(Tally::per_cpu_second).collect() };
-        for (index, contender) in contenders.iter().enumerate().skip(2) {
-            let name = format!("handshakes/{title}/against/{}", contender.name);
-            findings.figure(
-                &name,
-                Spread::ratio(&values(1), &values(index)),
-                Unit::Times,
-                Better::Higher,
-                true,
-            );
+        tell_failures(&mut findings, title, &contenders, &samples);
+        for (name, ratio) in ratios(&contenders, &samples, Tally::per_cpu_second) {
+            findings.ratio(&format!("handshakes/{title}/against/{name}"), ratio);
         }
     }
     Ok(findings)

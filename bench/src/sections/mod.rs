@@ -5,6 +5,7 @@ mod clusters;
 mod handshakes;
 mod latency;
 mod model;
+mod plots;
 mod streams;
 pub(crate) mod table;
 mod throughput;
@@ -13,8 +14,10 @@ mod watches;
 use anyhow::Result;
 use futures::future::LocalBoxFuture;
 
+use crate::load::Tally;
+use crate::measure::Spread;
 use crate::report::Findings;
-use crate::stage::Stage;
+use crate::stage::{Contender, OURS, Stage};
 
 /// One of them.
 pub(crate) struct Section {
@@ -85,3 +88,36 @@ pub(crate) const ALL: &[Section] = &[
         run: |stage| Box::pin(model::run(stage)),
     },
 ];
+
+/// A value of each round.
+fn values(tallies: &[Tally], of: impl Fn(&Tally) -> f64) -> Vec<f64> {
+    tallies.iter().map(of).collect()
+}
+
+/// Ours over each of the others', round by round; `SECTION/WHAT/against/NAME`. The upstream itself is none of them.
+fn ratios<'a>(
+    contenders: &'a [Contender],
+    samples: &'a [Vec<Tally>],
+    of: fn(&Tally) -> f64,
+) -> impl Iterator<Item = (&'a str, Spread)> {
+    let ours = values(&samples[OURS], of);
+    contenders.iter().zip(samples).skip(OURS + 1).map(move |(contender, tallies)| {
+        (contender.name.as_str(), Spread::ratio(&ours, &values(tallies, of)))
+    })
+}
+
+/// Failures of all rounds.
+fn failed(tallies: &[Tally]) -> f64 {
+    tallies.iter().map(Tally::failed_requests).sum::<u64>() as f64
+}
+
+/// Says what failed most often, for each contender of which something did.
+fn tell_failures(findings: &mut Findings, title: &str, contenders: &[Contender], samples: &[Vec<Tally>]) {
+    for (contender, tallies) in contenders.iter().zip(samples) {
+        let failures = tallies.iter().flat_map(|tally| &tally.failures);
+        if let Some((message, _)) = failures.max_by_key(|(_, count)| **count) {
+            let (name, failed) = (&contender.name, failed(tallies));
+            findings.notes.push(format!("{title}: {name}: {failed} failed, most often by: {message}"));
+        }
+    }
+}

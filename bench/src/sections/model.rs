@@ -12,7 +12,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::clusters::registration;
 use crate::load::{Closed, Connection, Tally, Work, apart, closed};
-use crate::report::{Better, Cell, Findings, Table, Unit};
+use crate::measure::Spread;
+use crate::report::{Better, Cell, Findings, Kind, Table, Unit};
 use crate::stage::{Contender, Stage, cluster_path};
 
 /// Streams of one connection from a hub: our own limit.
@@ -55,6 +56,12 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
         model.connection,
         model.watch
     ));
+    for (what, kilobytes) in
+        [("cluster", model.cluster), ("connection", model.connection), ("watch", model.watch)]
+    {
+        let spread = Spread::of([kilobytes]);
+        findings.figure(&format!("model/{what}"), spread, Unit::Kilobytes, Better::Lower, Kind::Stable);
+    }
     let mut table = Table::new("Checked here", &["", "predicted", "measured", "off by"]);
     for (clusters, used, watches_each) in [(5000, 500, 5), (2000, 200, 25)] {
         let point = load(clusters, used, watches_each);
@@ -65,15 +72,10 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
             title.as_str().into(),
             Cell::of([predicted / 1024.0], Unit::Megabytes),
             Cell::of([measured / 1024.0], Unit::Megabytes),
-            format!("{off:.0} %").as_str().into(),
+            Cell::of([off], Unit::Percent),
         ]);
-        findings.promise(
-            &format!("the model is right within 25 %: {title}"),
-            off,
-            Better::Lower,
-            25.0,
-            Unit::Count,
-        );
+        let what = format!("what the model is off by: {title}");
+        findings.promise(&what, Spread::of([off]), Better::Lower, 25.0, Unit::Percent);
     }
     findings.tables.push(table);
     paper(stage, &model, &mut findings).await?;
@@ -174,14 +176,19 @@ async fn paper(stage: &Stage, model: &Model, findings: &mut Findings) -> Result<
         connections / replicas,
         Unit::Count,
     );
+    // A replica's share of the watches still takes a connection to each cluster.
+    let each = CLUSTERS.max(WATCHES / TO_CLUSTER / replicas);
+    row("the same, if every replica uses every cluster", each * replicas, each, Unit::Count);
+    let worst = own + each * model.connection + WATCHES / replicas * model.watch;
+    row("memory then", worst * replicas / 1024.0, worst / 1024.0, Unit::Megabytes);
     row(
         "connections from hubs",
         WATCHES / FROM_HUB as f64,
         WATCHES / FROM_HUB as f64 / replicas,
         Unit::Count,
     );
-    let descriptors = connections + WATCHES / FROM_HUB as f64;
-    row("descriptors", descriptors, descriptors / replicas, Unit::Count);
+    let descriptors = each + WATCHES / FROM_HUB as f64 / replicas;
+    row("descriptors then", descriptors * replicas, descriptors, Unit::Count);
     findings.tables.push(table);
     Ok(())
 }

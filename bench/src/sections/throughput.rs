@@ -4,39 +4,47 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use e2e::lab::Gateway;
 
+use super::{failed, ratios, tell_failures, values};
 use crate::load::{Closed, Tally, Work, closed};
-use crate::measure::{Spread, rounds};
-use crate::report::{Better, Cell, Findings, Line, Plot, Table, Unit};
-use crate::stage::{Contender, Stage, start_on_one_core, start_with_access_log};
+use crate::measure::{Sampler, Spread, rounds};
+use crate::report::{Better, Cell, Findings, Kind, Plot, Table, Unit};
+use crate::stage::{Contender, OURS, Stage, start_on_cores, start_with_access_log};
 
-const SHAPES: [(usize, usize); 3] = [(1, 200), (4, 32), (64, 1)];
+type Shape = (usize, usize);
+
+const SHAPES: [Shape; 3] = [(1, 200), (4, 32), (64, 1)];
+/// Of the gateway itself.
+const LOGGED: &str = "cluster-gateway, access log";
+const ONE_CORE: &str = "cluster-gateway, one core";
+const TWO_CORES: &str = "cluster-gateway, two cores";
 
 pub(super) async fn run(stage: &Stage) -> Result<Findings> {
     let mut findings = Findings::default();
-    findings.notes.push(
+    let cores = std::thread::available_parallelism()?.get();
+    findings.notes.push(format!(
         "Mutual TLS in, path prefix cut, mutual TLS out, connections reused. Only the gateways check who asks and \
          whether they may. Requests per CPU second are those of the proxy's own processes (of the upstream in its \
-         own row)."
-            .to_owned(),
-    );
-    let others = stage.others().await?;
-    let mut contenders = vec![stage.bare()?, stage.ours()?];
-    contenders.extend(stage.proxies().await?);
-    let mut running = Vec::new();
-    for (contender, gateway) in others {
-        contenders.push(contender);
-        running.push(gateway);
-    }
-    let gateway = start_with_access_log(stage.lab.hub(), "access-log").await?;
-    contenders.push(Contender::gateway("cluster-gateway, access log", &gateway)?);
-    running.push(gateway);
-    if stage.options.full {
-        let gateway = start_on_one_core(stage.lab.hub(), "one-core").await?;
-        contenders.push(Contender::gateway("cluster-gateway, one core", &gateway)?);
-        running.push(gateway);
-    }
+         own row). Where nothing else is said a proxy may use all {cores} cores."
+    ));
+    let contenders = stage.contenders().await?;
+    let variants = variants(stage, cores).await?;
+    let all = |names: &[&str]| -> Vec<Contender> {
+        let chosen = variants.iter().map(|(contender, _)| contender);
+        let chosen = chosen.filter(|variant| names.contains(&variant.name.as_str()));
+        contenders.iter().chain(chosen).cloned().collect()
+    };
+    let everything = all(&[LOGGED, ONE_CORE, TWO_CORES]);
+    let sampler = Sampler::start(everything.iter().map(|contender| contender.meter.clone()).collect());
     for (connections, streams) in SHAPES {
+        // A quick run has each variant where it tells something.
+        let contenders = match (connections, streams) {
+            _ if stage.options.full => everything.clone(),
+            (1, 200) => all(&[ONE_CORE, TWO_CORES]),
+            (4, 32) => everything.clone(),
+            _ => all(&[]),
+        };
         let shape = shape(stage, connections, streams);
         let title = format!("{connections} × {streams}, reads");
         let samples = measure(stage, &contenders, &Work::get("/api/v1/x"), shape).await?;
@@ -44,14 +52,33 @@ pub(super) async fn run(stage: &Stage) -> Result<Findings> {
         promise(&mut findings, (connections, streams), &contenders, &samples);
     }
     // Writes: what a controller sends. One shape tells.
+    let contenders = all(&[]);
     let samples = measure(stage, &contenders, &Work::post("/api/v1/x", 1024), shape(stage, 4, 32)).await?;
     show(&mut findings, "4 × 32, writes of 1 kB", "4x32/write", &contenders, &samples);
-    drop(running);
+    findings.plots.push(Plot::memory(&everything, sampler.stop().await));
     Ok(findings)
 }
 
+async fn variants(stage: &Stage, cores: usize) -> Result<Vec<(Contender, Gateway)>> {
+    let hub = stage.lab.hub();
+    let mut variants = Vec::new();
+    let mut add = |name: &str, gateway: Gateway| -> Result<()> {
+        variants.push((Contender::gateway(name, &gateway)?, gateway));
+        Ok(())
+    };
+    add(LOGGED, start_with_access_log(hub, "access-log").await?)?;
+    if cores > 1 {
+        add(ONE_CORE, start_on_cores(hub, "one-core", 1).await?)?;
+    }
+    // On two cores this is ours itself.
+    if cores > 2 {
+        add(TWO_CORES, start_on_cores(hub, "two-cores", 2).await?)?;
+    }
+    Ok(variants)
+}
+
 fn shape(stage: &Stage, connections: usize, streams: usize) -> Closed {
-    let (warm, span) = if stage.options.full { (2000, 8000) } else { (200, 800) };
+    let (warm, span) = if stage.options.full { (2000, 8000) } else { (100, 400) };
     Closed { connections, streams, warm: Duration::from_millis(warm), span: Duration::from_millis(span) }
 }
 
@@ -61,7 +88,7 @@ async fn measure(
     work: &Work,
     shape: Closed,
 ) -> Result<Vec<Vec<Tally>>> {
-    rounds(stage.rounds(3, 7), contenders, async |contender| {
+    rounds(stage.rounds(5, 7), contenders, async |contender| {
         closed(contender.target.clone(), work.clone(), shape, contender.meter.clone()).await
     })
     .await
@@ -72,78 +99,50 @@ fn show(findings: &mut Findings, title: &str, name: &str, contenders: &[Contende
         title,
         &["", "requests", "p50", "p99", "p99.9", "requests per CPU second", "failed", "memory"],
     );
-    let mut lines = Vec::new();
     for (contender, tallies) in contenders.iter().zip(samples) {
-        let of = |value: fn(&Tally) -> f64, unit| Cell::of(tallies.iter().map(value), unit);
+        let at = |percent| Cell::of(values(tallies, |tally| tally.percentile(percent)), Unit::Milliseconds);
         let memory = contender.meter.rss_kb().unwrap_or_default() as f64 / 1024.0;
         table.rows.push(vec![
             contender.name.as_str().into(),
-            of(Tally::rate, Unit::PerSecond),
-            of(|tally| tally.percentile(50.0), Unit::Milliseconds),
-            of(|tally| tally.percentile(99.0), Unit::Milliseconds),
-            of(|tally| tally.percentile(99.9), Unit::Milliseconds),
-            of(Tally::per_cpu_second, Unit::PerCpuSecond),
-            Cell::of([tallies.iter().map(Tally::failed_requests).sum::<u64>() as f64], Unit::Count),
+            Cell::of(values(tallies, Tally::rate), Unit::PerSecond),
+            at(50.0),
+            at(99.0),
+            at(99.9),
+            Cell::of(values(tallies, Tally::per_cpu_second), Unit::PerCpuSecond),
+            Cell::of([failed(tallies)], Unit::Count),
             Cell::of([memory], Unit::Megabytes),
         ]);
-        lines.push(Line { name: contender.name.clone(), points: distribution(tallies) });
-    }
-    for (contender, tallies) in contenders.iter().zip(samples) {
-        let failures = tallies.iter().flat_map(|tally| &tally.failures);
-        if let Some((message, _)) = failures.max_by_key(|(_, count)| **count) {
-            findings.notes.push(format!("{title}: {} failed most often by: {message}", contender.name));
-        }
     }
     findings.tables.push(table);
-    findings.plots.push(Plot {
-        title: format!("{title}: share of requests within a latency"),
-        x: "milliseconds".to_owned(),
-        y: "percent".to_owned(),
-        log: (true, false),
-        lines,
-    });
+    tell_failures(findings, title, contenders, samples);
+    findings.plots.push(Plot::latencies(title, contenders, samples));
     figures(findings, name, contenders, samples);
 }
 
-/// Percent of requests (of all rounds) that stay below a latency in milliseconds.
-fn distribution(tallies: &[Tally]) -> Vec<(f64, f64)> {
-    let mut all = Tally::new().latencies;
-    for tally in tallies {
-        // The bounds are the same.
-        let _ = all.add(&tally.latencies);
-    }
-    (0..=200)
-        .map(|half| f64::from(half) / 2.0)
-        .map(|percent| (all.value_at_percentile(percent) as f64 / 1e6, percent))
-        .collect()
-}
-
 fn figures(findings: &mut Findings, name: &str, contenders: &[Contender], samples: &[Vec<Tally>]) {
-    let (Some(ours), Some(values)) = (contenders.get(1), samples.get(1)) else { return };
-    let own: Vec<f64> = values.iter().map(Tally::per_cpu_second).collect();
-    let title = format!("throughput/{name}/{}", ours.name);
-    let spread = Spread::of(own.iter().copied());
-    findings.figure(&format!("{title}/per-cpu-second"), spread, Unit::PerCpuSecond, Better::Higher, false);
-    for (contender, tallies) in contenders.iter().zip(samples).skip(2) {
-        let theirs: Vec<f64> = tallies.iter().map(Tally::per_cpu_second).collect();
-        let figure = format!("{title}/against/{}", contender.name);
-        findings.figure(&figure, Spread::ratio(&own, &theirs), Unit::Times, Better::Higher, true);
+    let title = format!("throughput/{name}/{}", contenders[OURS].name);
+    let mut absolute = |what: &str, of: fn(&Tally) -> f64, unit| {
+        let spread = Spread::of(values(&samples[OURS], of));
+        findings.figure(&format!("{title}/{what}"), spread, unit, Better::Higher, Kind::Absolute);
+    };
+    absolute("per-second", Tally::rate, Unit::PerSecond);
+    absolute("per-cpu-second", Tally::per_cpu_second, Unit::PerCpuSecond);
+    let p99 = Spread::of(values(&samples[OURS], |tally| tally.percentile(99.0)));
+    findings.time(&format!("{title}/p99"), p99);
+    for (other, ratio) in ratios(contenders, samples, Tally::per_cpu_second) {
+        findings.ratio(&format!("{title}/against/{other}"), ratio);
     }
 }
 
-fn promise(findings: &mut Findings, shape: (usize, usize), contenders: &[Contender], samples: &[Vec<Tally>]) {
+fn promise(findings: &mut Findings, shape: Shape, contenders: &[Contender], samples: &[Vec<Tally>]) {
     let bounds: &[(&str, f64)] = match shape {
         (4, 32) => &[("nginx (h1 upstream)", 1.2), ("HAProxy (h2 upstream)", 0.7)],
         (1, 200) => &[("nginx (h1 upstream)", 1.1)],
         _ => &[],
     };
-    let values = |name: &str| -> Option<Vec<f64>> {
-        let index = contenders.iter().position(|contender| contender.name == name)?;
-        Some(samples[index].iter().map(Tally::per_cpu_second).collect())
-    };
-    for (name, bound) in bounds {
-        let (Some(own), Some(theirs)) = (values("cluster-gateway"), values(name)) else { continue };
+    for (name, ratio) in ratios(contenders, samples, Tally::per_cpu_second) {
+        let Some((_, bound)) = bounds.iter().find(|(other, _)| *other == name) else { continue };
         let what = format!("requests per CPU second, {} × {}, against {name}", shape.0, shape.1);
-        findings.promise(&what, Spread::ratio(&own, &theirs).median, Better::Higher, *bound, Unit::Times);
+        findings.promise(&what, ratio, Better::Higher, *bound, Unit::Times);
     }
 }

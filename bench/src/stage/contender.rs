@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -12,7 +13,8 @@ use crate::measure::Meter;
 /// What [`Contender::ready`] waits for: processes of this machine.
 const READY: Duration = Duration::from_secs(20);
 
-/// One that is measured beside others.
+/// One that is measured beside others; clones are the same one.
+#[derive(Clone)]
 pub(crate) struct Contender {
     /// What the report calls it.
     pub(crate) name: String,
@@ -21,7 +23,7 @@ pub(crate) struct Contender {
     /// Its processes.
     pub(crate) meter: Meter,
     /// Kept running.
-    _process: Option<Process>,
+    _process: Option<Arc<Process>>,
 }
 
 impl Contender {
@@ -67,7 +69,7 @@ impl Contender {
             .await
         })
         .await?;
-        Ok(Self { name: name.to_owned(), target, meter, _process: Some(process) })
+        Ok(Self { name: name.to_owned(), target, meter, _process: Some(Arc::new(process)) })
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::lab::{ControlPlane, Gateway, GatewayOptions, Lab, Registration, rule, until, user};
 
 use super::Upstream;
@@ -55,9 +55,23 @@ pub(crate) async fn start_with_access_log(hub: &ControlPlane, name: &str) -> Res
     start_within(hub, name, None, &[], &["--access-log"]).await
 }
 
-/// Starts ours where it has one processor only.
-pub(crate) async fn start_on_one_core(hub: &ControlPlane, name: &str) -> Result<Gateway> {
-    start_within(hub, name, None, &["taskset", "--cpu-list", "0"], &[]).await
+/// Starts ours where it has so many processors only, of those that this process may use.
+pub(crate) async fn start_on_cores(hub: &ControlPlane, name: &str, cores: usize) -> Result<Gateway> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let cpus = first_cpus(list.context("/proc/self/status: no Cpus_allowed_list")?.trim(), cores)?;
+    start_within(hub, name, None, &["taskset", "--cpu-list", &cpus], &[]).await
+}
+
+/// So many of a list such as `0-3,8`.
+fn first_cpus(list: &str, count: usize) -> Result<String> {
+    let mut cpus = Vec::new();
+    for range in list.split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        cpus.extend(first.parse::<usize>()?..=last.parse::<usize>()?);
+    }
+    ensure!(cpus.len() >= count, "{count} processors are wanted, and {list} may be used");
+    Ok(cpus[..count].iter().map(usize::to_string).collect::<Vec<_>>().join(","))
 }
 
 async fn start_within(
@@ -89,4 +103,16 @@ pub(super) async fn wait(gateway: &Gateway) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_processors_of_those_that_may_be_used() {
+        assert_eq!(first_cpus("0-3", 1).unwrap(), "0");
+        assert_eq!(first_cpus("2,5-7", 3).unwrap(), "2,5,6");
+        assert!(first_cpus("3", 2).unwrap_err().to_string().contains("2 processors"));
+    }
 }

@@ -11,16 +11,24 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use e2e::lab::{Gateway, Lab, LabOptions};
+use tokio::sync::OnceCell;
 
 use crate::options::Options;
 
 pub(crate) use contender::Contender;
 pub(crate) use gateway::{
-    CLUSTER, CLUSTER_GROUP_PATH, GROUPS, USER, cluster_path, start as start_gateway, start_on_one_core,
+    CLUSTER, CLUSTER_GROUP_PATH, GROUPS, USER, cluster_path, start as start_gateway, start_on_cores,
     start_with_access_log,
 };
 pub(crate) use place::Place;
 pub(crate) use upstream::Upstream;
+
+/// Where the upstream itself is among the contenders.
+pub(crate) const DIRECT: usize = 0;
+/// Where ours is.
+pub(crate) const OURS: usize = 1;
+/// What it is called.
+const OUR_NAME: &str = "cluster-gateway";
 
 /// What sections share. Everything on it ends when it is dropped.
 pub(crate) struct Stage {
@@ -32,6 +40,15 @@ pub(crate) struct Stage {
     pub(crate) upstream: Upstream,
     /// Ours, exposed behind the hub, with clusters [`CLUSTER`] (the upstream) and the lab's member.
     pub(crate) gateway: Gateway,
+    /// Those beside it, started when a section first wants them.
+    beside: OnceCell<Beside>,
+}
+
+/// Others on the same hop, for the whole run.
+struct Beside {
+    proxies: Vec<Contender>,
+    /// The other gateways of the command line. They share ours' namespace of Secrets.
+    others: Vec<(Contender, Gateway)>,
 }
 
 impl Stage {
@@ -45,23 +62,12 @@ impl Stage {
         let gateway = gateway::start(lab.hub(), "cluster-gateway", None).await?;
         gateway.expose(lab.hub(), e2e::lab::Exposure::ExternalName).await?;
         gateway::wait(&gateway).await?;
-        Ok(Self { options, lab, upstream, gateway })
+        Ok(Self { options, lab, upstream, gateway, beside: OnceCell::new() })
     }
 
     /// Ours.
     pub(crate) fn ours(&self) -> Result<Contender> {
-        Contender::gateway("cluster-gateway", &self.gateway)
-    }
-
-    /// The other gateways of the command line, started. They share ours' namespace of Secrets.
-    pub(crate) async fn others(&self) -> Result<Vec<(Contender, Gateway)>> {
-        let mut others = Vec::new();
-        for other in &self.options.others {
-            let gateway = gateway::start(self.lab.hub(), &other.name, Some(&other.binary)).await?;
-            gateway::wait(&gateway).await?;
-            others.push((Contender::gateway(&other.name, &gateway)?, gateway));
-        }
-        Ok(others)
+        Contender::gateway(OUR_NAME, &self.gateway)
     }
 
     /// The upstream itself.
@@ -69,14 +75,48 @@ impl Stage {
         Contender::upstream(&self.upstream)
     }
 
-    /// nginx and HAProxy (HTTP/1.1 and HTTP/2 upstream) on the same hop; an error with the cure where they are not
-    /// installed.
-    pub(crate) async fn proxies(&self) -> Result<Vec<Contender>> {
+    /// All on the same hop, in an order that sections rely on: the upstream itself ([`DIRECT`]), ours ([`OURS`]),
+    /// nginx and HAProxy (HTTP/1.1 and HTTP/2 upstream), the other gateways. An error with the cure where a proxy is
+    /// not installed.
+    pub(crate) async fn contenders(&self) -> Result<Vec<Contender>> {
+        let beside = self.beside.get_or_try_init(|| self.start_beside()).await?;
+        let mut all = vec![self.bare()?, self.ours()?];
+        all.extend(beside.proxies.iter().cloned());
+        all.extend(beside.others.iter().map(|(contender, _)| contender.clone()));
+        Ok(all)
+    }
+
+    /// Proxies that have done nothing yet.
+    pub(crate) async fn fresh_proxies(&self) -> Result<Vec<Contender>> {
+        let (hub, upstream) = (self.lab.hub(), &self.upstream);
         Ok(vec![
-            nginx::start(self.lab.hub(), &self.upstream).await?,
-            haproxy::start(self.lab.hub(), &self.upstream, haproxy::Speaks::Http1).await?,
-            haproxy::start(self.lab.hub(), &self.upstream, haproxy::Speaks::Http2).await?,
+            nginx::start(hub, upstream).await?,
+            haproxy::start(hub, upstream, haproxy::Speaks::Http1).await?,
+            haproxy::start(hub, upstream, haproxy::Speaks::Http2).await?,
         ])
+    }
+
+    /// A gateway of ours and each other one of the command line, with their names, that have done nothing yet and
+    /// connected nowhere.
+    pub(crate) async fn fresh_gateways(&self) -> Result<Vec<(Contender, Gateway)>> {
+        let hub = self.lab.hub();
+        let ours = gateway::start(hub, "fresh", None).await?;
+        let mut all = vec![(Contender::gateway(OUR_NAME, &ours)?, ours)];
+        for other in &self.options.others {
+            let gateway = gateway::start(hub, &other.name, Some(&other.binary)).await?;
+            all.push((Contender::gateway(&other.name, &gateway)?, gateway));
+        }
+        Ok(all)
+    }
+
+    async fn start_beside(&self) -> Result<Beside> {
+        let mut others = Vec::new();
+        for other in &self.options.others {
+            let gateway = gateway::start(self.lab.hub(), &other.name, Some(&other.binary)).await?;
+            gateway::wait(&gateway).await?;
+            others.push((Contender::gateway(&other.name, &gateway)?, gateway));
+        }
+        Ok(Beside { proxies: self.fresh_proxies().await?, others })
     }
 
     /// Rounds: those of the command line, or else a section's own.

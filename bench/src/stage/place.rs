@@ -1,5 +1,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use e2e::lab::leash::leash;
@@ -51,9 +52,11 @@ impl Place {
     }
 }
 
-/// A folder that ends with this process.
+/// A folder that ends with this process. Two of a name are two.
 pub(super) fn folder(name: &str) -> Result<PathBuf> {
-    let folder = leash()?.folder().join(format!("bench-{name}"));
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = leash()?.folder().join(format!("bench-{name}-{number}"));
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     Ok(folder)
 }
