@@ -16,7 +16,7 @@ const SHARES: [f64; 3] = [0.2, 0.5, 0.8];
 const BEYOND: [f64; 2] = [1.0, 1.4];
 const CONNECTIONS: usize = 4;
 /// After that long a load begins whatever is still going on.
-const CALM: Duration = Duration::from_secs(1);
+const CALM: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(stage: &Stage) -> Result<Findings> {
     let mut findings = Findings::default();
@@ -38,7 +38,7 @@ async fn alone(stage: &Stage, contenders: &[Contender], findings: &mut Findings)
     let (warm, span) = if stage.options.full { (500, 4000) } else { (100, 300) };
     let (warm, span) = (Duration::from_millis(warm), Duration::from_millis(span));
     let shape = Closed { connections: 1, streams: 1, warm, span };
-    let samples = rounds(stage.rounds(9, 15), contenders, async |contender| {
+    let samples = rounds(stage.rounds(7, 15), contenders, async |contender| {
         closed(contender.target.clone(), Work::get("/api/v1/x"), shape, contender.meter.clone()).await
     })
     .await?;
