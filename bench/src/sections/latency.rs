@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{failed, tell_failures, values};
 use crate::load::{Closed, Open, Ramp, Tally, Work, closed, kept_up, open};
 use crate::measure::{Meter, Spread, rounds};
-use crate::report::{Better, Cell, Findings, Line, Plot, Table, Unit};
+use crate::report::{Better, Cell, Findings, Kind, Line, Plot, Table, Unit};
 use crate::stage::{Contender, DIRECT, OURS, Stage};
 
 /// Of our capacity; all contenders get the same rates.
@@ -182,7 +182,11 @@ fn show(findings: &mut Findings, share: f64, rate: f64, contenders: &[Contender]
     for (index, contender) in contenders.iter().enumerate().filter(|(index, _)| *index != OURS) {
         for (what, of) in [("p50", p50 as fn(&Tally) -> f64), ("p99", p99)] {
             let ratio = Spread::ratio(&values(&samples[OURS], of), &values(&samples[index], of));
-            findings.cost(&format!("{name}/{what}/against/{}", contender.name), ratio);
+            let name = format!("{name}/{what}/against/{}", contender.name);
+            // Where queues begin, and beside one that is overloaded, a ratio says little about ours.
+            let tells = index == DIRECT && what == "p50" && share <= 0.5;
+            let kind = if tells { Kind::Ratio } else { Kind::Absolute };
+            findings.figure(&name, ratio, Unit::Times, Better::Lower, kind);
         }
     }
 }
