@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{failed, tell_failures, values};
 use crate::load::{Closed, Open, Ramp, Tally, Work, closed, kept_up, open};
 use crate::measure::{Meter, Spread, rounds};
-use crate::report::{Better, Cell, Findings, Line, Plot, Table, Unit};
+use crate::report::{Better, Cell, Findings, Kind, Line, Plot, Table, Unit};
 use crate::stage::{Contender, DIRECT, OURS, Stage};
 
 /// Of our capacity; all contenders get the same rates.
@@ -16,7 +16,7 @@ const SHARES: [f64; 3] = [0.2, 0.5, 0.8];
 const BEYOND: [f64; 2] = [1.0, 1.4];
 const CONNECTIONS: usize = 4;
 /// After that long a load begins whatever is still going on.
-const CALM: Duration = Duration::from_secs(1);
+const CALM: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(stage: &Stage) -> Result<Findings> {
     let mut findings = Findings::default();
@@ -38,7 +38,7 @@ async fn alone(stage: &Stage, contenders: &[Contender], findings: &mut Findings)
     let (warm, span) = if stage.options.full { (500, 4000) } else { (100, 300) };
     let (warm, span) = (Duration::from_millis(warm), Duration::from_millis(span));
     let shape = Closed { connections: 1, streams: 1, warm, span };
-    let samples = rounds(stage.rounds(9, 15), contenders, async |contender| {
+    let samples = rounds(stage.rounds(7, 15), contenders, async |contender| {
         closed(contender.target.clone(), Work::get("/api/v1/x"), shape, contender.meter.clone()).await
     })
     .await?;
@@ -182,7 +182,11 @@ fn show(findings: &mut Findings, share: f64, rate: f64, contenders: &[Contender]
     for (index, contender) in contenders.iter().enumerate().filter(|(index, _)| *index != OURS) {
         for (what, of) in [("p50", p50 as fn(&Tally) -> f64), ("p99", p99)] {
             let ratio = Spread::ratio(&values(&samples[OURS], of), &values(&samples[index], of));
-            findings.cost(&format!("{name}/{what}/against/{}", contender.name), ratio);
+            let name = format!("{name}/{what}/against/{}", contender.name);
+            // Where queues begin, and beside one that is overloaded, a ratio says little about ours.
+            let tells = index == DIRECT && what == "p50" && share <= 0.5;
+            let kind = if tells { Kind::Ratio } else { Kind::Absolute };
+            findings.figure(&name, ratio, Unit::Times, Better::Lower, kind);
         }
     }
 }

@@ -227,7 +227,8 @@ async fn once(way: &Way, operation: Operation, map: &str) -> Result<()> {
 }
 
 fn show(findings: &mut Findings, title: &str, ways: &[Way], samples: &[Vec<Latencies>]) {
-    let columns = ["", "fastest", "slowest", "average", "± deviation", "p50", "p90", "p99", "against direct"];
+    let against = format!("against {}", ways[0].name);
+    let columns = ["", "fastest", "slowest", "average", "± deviation", "p50", "p90", "p99", &against];
     let mut table = Table::new(title, &columns);
     let medians = |rounds: &[Latencies]| -> Vec<f64> {
         rounds.iter().map(|latencies| latencies.value_at_quantile(0.5) as f64 / 1e6).collect()

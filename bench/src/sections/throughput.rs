@@ -88,7 +88,7 @@ async fn measure(
     work: &Work,
     shape: Closed,
 ) -> Result<Vec<Vec<Tally>>> {
-    rounds(stage.rounds(5, 7), contenders, async |contender| {
+    rounds(stage.rounds(4, 7), contenders, async |contender| {
         closed(contender.target.clone(), work.clone(), shape, contender.meter.clone()).await
     })
     .await
