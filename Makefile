@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 # Another gateway than the one that is built here.
 RELEASED := $(or $(CLUSTER_GATEWAY_BIN),$(TARGET)/release/cluster-gateway)
-TRAINED := $(or $(CLUSTER_GATEWAY_BIN),$(TARGET)/trained/cluster-gateway)
+MEASURED := $(or $(CLUSTER_GATEWAY_BIN),$(TARGET)/trained/cluster-gateway)
 TESTED := $(or $(CLUSTER_GATEWAY_BIN),$(TARGET)/debug/cluster-gateway)
 
 help: ## Say what there is
@@ -36,14 +36,15 @@ release: setup-bench ## The gateway as it is released, tuned by a profile: targe
 # Alone on the machine: what else runs is measured too. BENCH='--section bulk --compare old.json' and the like.
 # CLUSTER_GATEWAY_BIN=target/release/cluster-gateway measures what cargo builds, without the wait for a profile.
 bench: $(if $(CLUSTER_GATEWAY_BIN),setup-bench,release) ## The released gateway beside other proxies, five minutes once it is built; BENCH='--help'
-	@CLUSTER_GATEWAY_BIN='$(TRAINED)' '$(TARGET)/release/bench' $(BENCH)
+	@CLUSTER_GATEWAY_BIN='$(MEASURED)' '$(TARGET)/release/bench' $(BENCH)
 
 # An hour: before a release, and after a change to the data path that a quick run cannot tell from noise.
 bench-full: $(if $(CLUSTER_GATEWAY_BIN),setup-bench,release) ## The same with long rounds and everything in it
-	@CLUSTER_GATEWAY_BIN='$(TRAINED)' '$(TARGET)/release/bench' --full $(BENCH)
+	@CLUSTER_GATEWAY_BIN='$(MEASURED)' '$(TARGET)/release/bench' --full $(BENCH)
 
-bench-hot-path: ## What our own code takes for a proxied request, step by step and altogether
-	cargo bench --locked --workspace --bench hot_path
+# As it is released with TRAINED=1, which takes a quarter of an hour the first time.
+bench-hot-path: $(if $(filter-out 0,$(TRAINED)),setup-bench) ## What our own code takes for a proxied request, step by step and altogether
+	$(if $(filter-out 0,$(TRAINED)),@bench/release.sh '$(TARGET)' hot_path,cargo bench --locked --workspace --bench hot_path)
 
 # valgrind counts the same on a busy machine. Compares with benches/instructions.txt; SAVE=1 writes it.
 bench-instructions: ## How many instructions that is, against what is committed (valgrind)

@@ -2,12 +2,14 @@
 # Builds the gateway as it is released: the compiler is told by a profile what runs often and what hardly ever does
 # (profile-guided optimisation). The profile is that of a short run of the benchmark suite.
 #
-#   bench/release.sh TARGET_FOLDER
+#   bench/release.sh TARGET_FOLDER [BENCHMARK ARGUMENT...]
 #
 # TARGET_FOLDER/trained/cluster-gateway is the result. The profile is made again when sources or dependencies changed.
+# With a benchmark of benches/ (hot_path) that is compiled in the same way, and run.
 set -eu
 
 target=$1
+shift
 host=$(rustc -vV | sed -n 's/^host: //p')
 tools=$(rustc --print sysroot)/lib/rustlib/$host/bin
 profile=$target/trained/profile
@@ -21,9 +23,13 @@ sections='--section table --section throughput --section watches --section bulk 
 }
 
 # With --target: build scripts and macros are not to be instrumented.
+with() {
+    folder=$1 more=$2
+    shift 2
+    RUSTFLAGS="$flags $more" CARGO_TARGET_DIR=$folder cargo "$@"
+}
 build() {
-    RUSTFLAGS="$flags $2" CARGO_TARGET_DIR=$1 \
-        cargo build --locked --release -p cluster-gateway --bin cluster-gateway --target "$host"
+    with "$1" "$2" build --locked --release -p cluster-gateway --bin cluster-gateway --target "$host"
 }
 
 mkdir -p "$target/trained"
@@ -43,6 +49,14 @@ if [ ! -e "$profile" ] || [ -n "$(find src resident/src Cargo.toml Cargo.lock -n
     mv "$profile.new" "$profile"
 fi
 # Functions that changed or are new have no profile; they are compiled as without one.
-build "$target/trained/build" "-Cprofile-use=$profile -Cllvm-args=-pgo-warn-missing-function=false"
+use="-Cprofile-use=$profile -Cllvm-args=-pgo-warn-missing-function=false"
+if [ $# -gt 0 ]; then
+    benchmark=$1
+    shift
+    with "$target/trained/build" "$use" \
+        bench --locked -p cluster-gateway --bench "$benchmark" --target "$host" -- "$@"
+    exit
+fi
+build "$target/trained/build" "$use"
 cp "$target/trained/build/$host/release/cluster-gateway" "$target/trained/cluster-gateway.new"
 mv "$target/trained/cluster-gateway.new" "$target/trained/cluster-gateway"
