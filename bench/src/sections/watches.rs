@@ -14,7 +14,7 @@ use super::{tell_failures, values};
 use crate::load::{Connection, Tally, Target, Work, apart};
 use crate::measure::{Meter, Spread, rounds};
 use crate::report::{Better, Cell, Findings, Kind, Table, Unit};
-use crate::stage::{DIRECT, OURS, Stage, cluster_path};
+use crate::stage::{DIRECT, OURS, SETTLED, Stage, cluster_path};
 use crate::upstream::{SIZE as EVENT, STAMP};
 
 /// A hub's connection has so many streams at most.
@@ -119,6 +119,7 @@ async fn rested(target: Target, work: Work, number: usize, meter: Meter, rest: D
         for _ in 0..number.div_ceil(PER_CONNECTION) {
             connections.push(Connection::open(&target).await?);
         }
+        tokio::time::sleep(SETTLED).await;
         let before_kb = meter.rss_kb()?;
         let began = Instant::now();
         let opened =

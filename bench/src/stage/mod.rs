@@ -17,7 +17,7 @@ use crate::options::Options;
 
 pub(crate) use contender::Contender;
 pub(crate) use gateway::{
-    CLUSTER, CLUSTER_GROUP_PATH, GROUPS, USER, cluster_path, start as start_gateway, start_on_cores,
+    CLUSTER, CLUSTER_GROUP_PATH, GROUPS, SETTLED, USER, cluster_path, start as start_gateway, start_on_cores,
     start_with_access_log,
 };
 pub(crate) use place::Place;
