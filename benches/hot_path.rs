@@ -4,11 +4,8 @@
 //! The budget is 2 µs for the difference. Nothing fails when it is passed: machines differ. What is allocated does not
 //! differ, and is tested (`tests/allocations.rs`).
 
-#[path = "support/mod.rs"]
-mod support;
-
 use criterion::{Criterion, criterion_group, criterion_main};
-use support::{Hop, Line, Stages};
+use hot_path::{Hop, Line, Stages};
 
 /// Requests at a time, so that entering the event loop does not count.
 const BATCH: usize = 100;

@@ -3,15 +3,12 @@
 //! `instructions.txt` beside this file and fails where more are needed; `SAVE=1` writes it, for a change to show in
 //! review.
 
-#[path = "support/mod.rs"]
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::{env, fs, io};
 
-use support::{Hop, Line, Stages};
+use hot_path::{Hop, Line, Stages};
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
 /// How often each is done while it is counted.

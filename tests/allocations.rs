@@ -1,10 +1,7 @@
 //! What a proxied request allocates of ours.
 
-#[path = "../benches/support/mod.rs"]
-mod support;
-
 use allocation_counter::measure;
-use support::{Hop, Line};
+use hot_path::{Hop, Line};
 
 const REQUESTS: usize = 1000;
 /// Of our own code, per proxied request.

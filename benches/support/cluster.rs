@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};
 
 /// A cluster that answers every request alike, over HTTP/2 in the clear.
-pub struct Cluster {
+pub(crate) struct Cluster {
     folder: TempDir,
 }
 
@@ -15,7 +15,7 @@ const BODY: &[u8] = &[b'x'; 1024];
 
 impl Cluster {
     /// To be called in a runtime, and to be held for as long as it is wanted.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = UnixListener::bind(socket(folder.path())).expect("a socket");
         tokio::spawn(async move {
@@ -27,7 +27,7 @@ impl Cluster {
         Self { folder }
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         socket(self.folder.path())
     }
 }
@@ -47,7 +47,7 @@ async fn serve(stream: UnixStream) {
 }
 
 /// As kube-apiserver's.
-pub(super) fn answer() -> Response<()> {
+pub(crate) fn answer() -> Response<()> {
     let mut answer = Response::new(());
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -32,19 +32,19 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// The cluster that everybody asks for.
-pub const NAME: &str = "member-1";
+pub(crate) const NAME: &str = "member-1";
 /// What they ask it.
-pub const REST: &str = "/api/v1/namespaces/default/configmaps/one";
+pub(crate) const REST: &str = "/api/v1/namespaces/default/configmaps/one";
 
 /// One worker's data path, and somebody who calls it as a hub does.
-pub struct Stand {
-    pub gateway: Arc<Gateway>,
-    pub caller: Arc<Caller>,
-    pub authenticator: WorkerAuthenticator,
-    pub authorizer: WorkerAuthorizer,
-    pub exchanger: WorkerExchanger,
-    pub tables: Tables,
-    pub metrics: telemetry::Metrics,
+pub(crate) struct Stand {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) authenticator: WorkerAuthenticator,
+    pub(crate) authorizer: WorkerAuthorizer,
+    pub(crate) exchanger: WorkerExchanger,
+    pub(crate) tables: Tables,
+    pub(crate) metrics: telemetry::Metrics,
 }
 
 /// A hub that allows everything.
@@ -59,7 +59,7 @@ impl AccessReviewer for Yes {
 
 impl Stand {
     /// In front of the cluster that listens there, and of so many others. To be called in a runtime.
-    pub fn new(socket: &Path, others: usize) -> Self {
+    pub(crate) fn new(socket: &Path, others: usize) -> Self {
         let registry = Registry::new();
         let control = Handle::current();
         let metrics = telemetry::Metrics::new(&registry).expect("metrics");
@@ -82,12 +82,8 @@ impl Stand {
         let tables = tables(socket, others, reading, &registry);
         let counted = api::Metrics::register(&registry).expect("metrics");
         let exchanger = Exchanger::new(true, GlobalRules::default());
-        let caller = Caller {
-            peer: ([10, 0, 0, 1], 40_000).into(),
-            chain: Some(chain),
-            drain: CancellationToken::new(),
-            last_call: CancellationToken::new(),
-        };
+        let peer = ([10, 0, 0, 1], 40_000).into();
+        let caller = Caller::new(peer, Some(chain), CancellationToken::new(), CancellationToken::new());
         let parts = Parts {
             worker: Worker(0),
             authenticator: authenticator.for_worker(),
@@ -123,7 +119,7 @@ impl Stand {
 }
 
 /// What a hub sends on when a controller reads an object.
-pub fn request() -> Request<()> {
+pub(crate) fn request() -> Request<()> {
     let path =
         format!("https://gateway/apis/{}/v1alpha1/clustergateways/{NAME}/proxy{REST}", GroupName::DEFAULT);
     let mut request = Request::new(());

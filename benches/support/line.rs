@@ -3,6 +3,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cluster_gateway::telemetry::logging::{self, Level, LogFormat};
 use h2::client::SendRequest;
 use h2::server::SendResponse;
 use h2::{RecvStream, client, server};
@@ -27,7 +28,8 @@ pub enum Hop {
 pub struct Line {
     runtime: Runtime,
     caller: SendRequest<Bytes>,
-    cluster: Cluster,
+    /// Who answers, for as long as it is asked.
+    _cluster: Cluster,
 }
 
 /// Room in the socket between caller and hop: both directions of one request fit.
@@ -36,6 +38,8 @@ const ROOM: usize = 64 << 10;
 impl Line {
     /// Connects everything, so that requests find it all there.
     pub fn through(hop: Hop) -> Self {
+        // As in a gateway's process: where nobody listens, `tracing` asks the `log` crate each time. Nothing is said.
+        logging::init(logging::Options { format: LogFormat::Text, level: Level::Error, access_log: false });
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (caller, cluster) = runtime.block_on(async {
             let cluster = Cluster::start();
@@ -50,7 +54,7 @@ impl Line {
             tokio::spawn(async move { connection.await.expect("HTTP/2 to the end") });
             (caller, cluster)
         });
-        let mut line = Self { runtime, caller, cluster };
+        let mut line = Self { runtime, caller, _cluster: cluster };
         // Dials, asks the hub, fills memories, and lets every buffer grow to its size.
         line.ask(1000);
         line

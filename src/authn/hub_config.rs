@@ -109,6 +109,15 @@ impl HubConfig {
         self.front_proxy.as_ref()
     }
 
+    /// Whether the front proxy says who calls by headers of other names than `X-Remote-*`.
+    pub(super) fn has_unusual_headers(&self) -> bool {
+        let usual = |name: &str| name.starts_with("x-remote-");
+        self.front_proxy.as_ref().is_some_and(|proxy| {
+            proxy.headers().any(|name| !usual(name.as_str()))
+                || proxy.extra_prefixes.iter().any(|prefix| !usual(prefix))
+        })
+    }
+
     /// Whether a header says who somebody is, and so must not be passed on as the caller sent it: Authorization,
     /// X-Remote-*, Impersonate-*, and whatever the front proxy uses.
     pub fn is_identity_header(&self, name: &HeaderName) -> bool {
@@ -121,11 +130,12 @@ impl HubConfig {
 }
 
 impl FrontProxy {
+    fn headers(&self) -> impl Iterator<Item = &HeaderName> {
+        [&self.username_headers, &self.uid_headers, &self.group_headers].into_iter().flatten()
+    }
+
     fn names(&self, name: &HeaderName) -> bool {
-        [&self.username_headers, &self.uid_headers, &self.group_headers]
-            .into_iter()
-            .flatten()
-            .any(|own| own == name)
+        self.headers().any(|own| own == name)
             || self.extra_prefixes.iter().any(|prefix| name.as_str().starts_with(prefix.as_str()))
     }
 }
@@ -194,6 +204,7 @@ mod tests {
             assert!(config.is_identity_header(&HeaderName::from_static(secret)), "{secret}");
         }
         assert!(!config.is_identity_header(&HeaderName::from_static("accept")));
+        assert!(config.has_unusual_headers());
     }
 
     #[test]

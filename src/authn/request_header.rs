@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ahash::RandomState;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::{Recent, User};

@@ -1,8 +1,8 @@
-use std::hash::RandomState;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ahash::RandomState;
 use tokio::runtime::Handle;
 
 use crate::model::{Recent, RequestInfo, SYSTEM_MASTERS, User};

@@ -1,6 +1,6 @@
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use ahash::RandomState;
 use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };

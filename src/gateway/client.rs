@@ -206,7 +206,7 @@ impl Reply {
             Outgoing::H2Head(respond) => respond.send_informational(response).map_err(|_| Gone::Left),
             Outgoing::H1(shared) if shared.version == Version::HTTP_11 => {
                 let header = h1_header(&response.into_parts().0)?;
-                shared.write(async |session| session.write_response_header(header).await).await
+                Box::pin(shared.write(async |session| session.write_response_header(header).await)).await
             }
             Outgoing::H1(_) | Outgoing::H2Body(_) | Outgoing::Done => Ok(()),
         }
@@ -235,28 +235,36 @@ impl Reply {
                 }
                 let header =
                     h1_header(&head).inspect_err(|_| shared.broken.store(true, Ordering::Relaxed))?;
-                shared.write(async |session| session.write_response_header(header).await).await?;
+                Box::pin(shared.write(async |session| session.write_response_header(header).await)).await?;
                 self.0 = Outgoing::H1(shared);
-                if end { self.finish().await } else { Ok(()) }
+                if end { Box::pin(self.finish()).await } else { Ok(()) }
             }
             Outgoing::H2Body(_) | Outgoing::Done => Ok(()),
         }
     }
 
     /// Writes a part of the body, when the caller takes it.
-    pub(super) async fn data(&mut self, mut data: Bytes) -> Result<(), Gone> {
+    pub(super) async fn data(&mut self, data: Bytes) -> Result<(), Gone> {
+        self.part(data, false).await
+    }
+
+    /// Writes the last part of the body and ends the response with it.
+    pub(super) async fn last(&mut self, data: Bytes) -> Result<(), Gone> {
+        if !data.is_empty() {
+            self.part(data, true).await?;
+        }
+        self.finish().await
+    }
+
+    async fn part(&mut self, mut data: Bytes, last: bool) -> Result<(), Gone> {
         match &mut self.0 {
             Outgoing::H2Body(stream) => {
                 while !data.is_empty() {
-                    stream.reserve_capacity(data.len());
-                    match timeout(WRITE_WITHIN, poll_fn(|context| stream.poll_capacity(context))).await {
-                        Ok(Some(Ok(capacity))) => {
-                            let part = data.split_to(capacity.min(data.len()));
-                            stream.send_data(part, false).map_err(|_| Gone::Left)?;
-                        }
-                        Ok(Some(Err(_)) | None) => return Err(Gone::Left),
-                        Err(_) => return Err(Gone::Stalled),
-                    }
+                    let part = data.split_to(room(stream, data.len()).await?);
+                    stream.send_data(part, last && data.is_empty()).map_err(|_| Gone::Left)?;
+                }
+                if last {
+                    self.0 = Outgoing::Done;
                 }
                 Ok(())
             }
@@ -264,7 +272,9 @@ impl Reply {
                 if data.is_empty() {
                     return Ok(());
                 }
-                shared.write(async |session| session.write_body(&data).await).await.map(|_| ())
+                // Boxed, here and below: what only HTTP/1 needs is not to make every future larger.
+                let write = shared.write(async |session| session.write_body(&data).await);
+                Box::pin(write).await.map(|_| ())
             }
             Outgoing::H2Head(_) | Outgoing::Done => Ok(()),
         }
@@ -275,7 +285,7 @@ impl Reply {
         match std::mem::replace(&mut self.0, Outgoing::Done) {
             Outgoing::H2Body(mut stream) => stream.send_data(Bytes::new(), true).map_err(|_| Gone::Left),
             Outgoing::H1(shared) => {
-                shared.write(async |session| session.finish_body().await).await.map(|_| ())
+                Box::pin(shared.write(async |session| session.finish_body().await)).await.map(|_| ())
             }
             Outgoing::H2Head(_) | Outgoing::Done => Ok(()),
         }
@@ -302,6 +312,21 @@ impl Reply {
             Outgoing::H1(shared) => shared.broken.store(true, Ordering::Relaxed),
             Outgoing::Done => {}
         }
+    }
+}
+
+/// How much of so many bytes the caller takes now, once it takes anything.
+async fn room(stream: &mut SendStream<Bytes>, wanted: usize) -> Result<usize, Gone> {
+    stream.reserve_capacity(wanted);
+    // There is room at once, usually: no clock is asked for that.
+    let mut capacity = poll_fn(|context| Poll::Ready(stream.poll_capacity(context))).await;
+    if capacity.is_pending() {
+        let waited = timeout(WRITE_WITHIN, poll_fn(|context| stream.poll_capacity(context))).await;
+        capacity = Poll::Ready(waited.map_err(|_| Gone::Stalled)?);
+    }
+    match capacity {
+        Poll::Ready(Some(Ok(capacity))) => Ok(capacity.min(wanted)),
+        _ => Err(Gone::Left),
     }
 }
 

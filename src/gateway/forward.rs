@@ -1,3 +1,4 @@
+use std::future::pending;
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ pub(super) enum Outcome {
 
 /// Sends a request and passes the answer on. The caller's body and answer are used by whoever is at it.
 pub(super) async fn forward(
-    plan: Plan,
+    plan: &Plan,
     body: Body,
     reply: &mut Reply,
     drain: &CancellationToken,
@@ -86,8 +87,8 @@ pub(super) async fn forward(
         let request = plan.request.request(&grant);
         let (outcome, answered) = match grant.upstream.exchange(plan.worker, request, plan.bodiless).await {
             Err(error) => (Outcome::Failed(error), false),
-            Ok((sender, receiver)) => {
-                exchange(&plan, sender, receiver, &mut body, reply, drain, &mut traffic).await
+            Ok((sender, mut receiver)) => {
+                exchange(plan, sender, &mut receiver, &mut body, reply, drain, &mut traffic).await
             }
         };
         match outcome {
@@ -157,7 +158,7 @@ fn may_repeat(error: &UpstreamError, method: &Method, body: &Replay, expects_con
 async fn exchange(
     plan: &Plan,
     mut sender: Sender,
-    mut receiver: Receiver,
+    receiver: &mut Receiver,
     body: &mut Replay,
     reply: &mut Reply,
     drain: &CancellationToken,
@@ -171,9 +172,14 @@ async fn exchange(
         return (Outcome::CallerGone(None, gone), false);
     }
     let mut answered = false;
-    let mut sending = pin!(send(plan.bodiless, &mut sender, body));
     // The body, once it is sent, and when that was.
     let mut sent: Option<(&mut Replay, Instant)> = None;
+    // Boxed, so that what has no body takes no room for sending it: a watch stays for days.
+    let mut sending = None;
+    match plan.bodiless {
+        true => sent = Some((body, begun)),
+        false => sending = Some(Box::pin(send(&mut sender, body))),
+    }
     let (mut head, end) = loop {
         let deadline = sent.as_ref().filter(|_| !plan.long_running).map(|(_, when)| *when + plan.deadline);
         tokio::select! {
@@ -192,7 +198,7 @@ async fn exchange(
                 }
                 Err(error) => return (Outcome::Failed(error), answered),
             },
-            end = &mut sending, if sent.is_none() => match end {
+            end = over(&mut sending), if sent.is_none() => match end {
                 Ok(body) => sent = Some((body, Instant::now())),
                 Err(Stop::Gone(gone)) => return (Outcome::CallerGone(None, gone), answered),
                 Err(Stop::NotTaken) => return (Outcome::Failed(not_taken()), answered),
@@ -212,14 +218,14 @@ async fn exchange(
     headers::clean_response(&mut head.headers);
     let status = head.status;
     traffic.header = Some(begun.elapsed());
-    let relay = relay(head, end, &mut receiver, reply, plan.resumable, drain, &mut traffic.sent);
+    let relay = relay(head, end, receiver, reply, plan.resumable, drain, &mut traffic.sent);
     let result = {
         let mut relay = pin!(relay);
         loop {
             tokio::select! {
                 biased;
                 result = &mut relay => break result,
-                end = &mut sending, if sent.is_none() => match end {
+                end = over(&mut sending), if sent.is_none() => match end {
                     Ok(body) => sent = Some((body, Instant::now())),
                     Err(Stop::Gone(gone)) => break Err(End::Gone(gone)),
                     Err(Stop::NotTaken) => break Err(End::Upstream(not_taken())),
@@ -245,11 +251,8 @@ enum Stop {
 
 /// Sends the body and gives it back once it is sent or the cluster takes no more of it: what the cluster has to say
 /// about that comes as its answer.
-async fn send<'a>(bodiless: bool, sender: &mut Sender, body: &'a mut Replay) -> Result<&'a mut Replay, Stop> {
+async fn send<'a>(sender: &mut Sender, body: &'a mut Replay) -> Result<&'a mut Replay, Stop> {
     let mut position = 0;
-    if bodiless {
-        return Ok(body);
-    }
     loop {
         let part = match body.next(&mut position).await {
             Ok(part) => part,
@@ -274,18 +277,26 @@ fn not_taken() -> UpstreamError {
     UpstreamError::Deadline { seconds: TAKEN_WITHIN.as_secs() }
 }
 
+/// Resolves when what is under way is over, if anything is.
+async fn over<F: Future + Unpin>(sending: &mut Option<F>) -> F::Output {
+    match sending {
+        Some(sending) => sending.await,
+        None => pending().await,
+    }
+}
+
 /// Resolves when the caller leaves, where reading is how one finds out.
 async fn left(sent: &mut Option<(&mut Replay, Instant)>) -> Gone {
     match sent {
         Some((body, _)) => body.left().await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 

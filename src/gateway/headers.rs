@@ -1,4 +1,3 @@
-use std::io::Write as _;
 use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -8,44 +7,57 @@ pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 /// Header fields of a request: a map of them cannot have many more, and nobody needs them.
 pub(super) const MOST: usize = 8192;
 
-/// Of an IPv6 address as text.
-const LONGEST_ADDRESS: usize = 45;
-
-/// RFC 9110 section 7.6.1, and what Go's reverse proxy counts among them.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+/// Whether a header was meant for one hop only: RFC 9110 section 7.6.1, and what Go's reverse proxy counts among those.
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "proxy-connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// Takes away what a cluster means for its own hop.
 pub(super) fn clean_response(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
+    // Seldom there is any, and looking once costs less than asking for each.
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
+    let mut names = listed_in_connection(headers);
+    names.extend(headers.keys().filter(|name| is_hop_by_hop(name)).cloned());
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// An address as [`forwarded_for`] writes it.
+pub(super) fn address(peer: IpAddr) -> HeaderValue {
+    // Digits, colons and dots are valid in a header.
+    HeaderValue::try_from(peer.to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 /// The addresses that a request came by, the caller's at the end, as Go's reverse proxy writes them: one value, comma
 /// separated.
-pub(super) fn forwarded_for(headers: &HeaderMap, caller: IpAddr) -> Option<HeaderValue> {
+pub(super) fn forwarded_for(headers: &HeaderMap, caller: &HeaderValue) -> Option<HeaderValue> {
     const SEPARATOR: &[u8] = b", ";
-    let mut address = [0; LONGEST_ADDRESS];
-    let mut rest = &mut address[..];
-    write!(rest, "{}", caller.to_canonical()).ok()?;
-    let length = LONGEST_ADDRESS - rest.len();
     let before = || headers.get_all(X_FORWARDED_FOR).iter().filter(|value| value.to_str().is_ok());
     let size: usize = before().map(|value| value.len() + SEPARATOR.len()).sum();
+    if size == 0 {
+        return Some(caller.clone());
+    }
     // Of just the size that it has in the end, so that it is allocated once.
-    let mut all = Vec::with_capacity(size + length);
+    let mut all = Vec::with_capacity(size + caller.len());
     for value in before() {
         all.extend_from_slice(value.as_bytes());
         all.extend_from_slice(SEPARATOR);
     }
-    all.extend_from_slice(&address[..length]);
+    all.extend_from_slice(caller.as_bytes());
     HeaderValue::from_maybe_shared(bytes::Bytes::from(all)).ok()
 }
 
@@ -81,17 +93,6 @@ pub(super) fn listed_in_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        for name in listed_in_connection(headers) {
-            headers.remove(name);
-        }
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,10 +108,34 @@ mod tests {
     #[test]
     fn the_callers_address_is_appended() {
         let map = headers(&[("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-For", "5.6.7.8")]);
-        let all = |map: &HeaderMap, caller: &str| forwarded_for(map, caller.parse().unwrap()).unwrap();
+        let all =
+            |map: &HeaderMap, caller: &str| forwarded_for(map, &address(caller.parse().unwrap())).unwrap();
         assert_eq!(all(&map, "::ffff:10.0.0.1"), "1.2.3.4, 5.6.7.8, 10.0.0.1");
         let longest = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
         assert_eq!(all(&HeaderMap::new(), longest), longest);
+    }
+
+    #[test]
+    fn what_a_cluster_means_for_its_own_hop_goes_no_further() {
+        let mut map = headers(&[
+            ("Connection", "close, X-Own"),
+            ("Keep-Alive", "timeout=5"),
+            ("Proxy-Connection", "keep-alive"),
+            ("Proxy-Authenticate", "Basic"),
+            ("Trailer", "x"),
+            ("Transfer-Encoding", "chunked"),
+            ("Upgrade", "h2c"),
+            ("X-Own", "1"),
+            ("X-Own", "2"),
+            ("Content-Type", "a/b"),
+            ("Warning", "299 - one"),
+            ("Warning", "299 - two"),
+        ]);
+        clean_response(&mut map);
+        let left = [("content-type", "a/b"), ("warning", "299 - one"), ("warning", "299 - two")];
+        assert_eq!(map, headers(&left));
+        clean_response(&mut map);
+        assert_eq!(map, headers(&left));
     }
 
     #[test]

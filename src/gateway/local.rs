@@ -38,11 +38,7 @@ pub(super) async fn write(
     }
     reply.head(head, false).await?;
     let within = PATIENCE + Duration::from_secs((body.len() / SLOWEST) as u64);
-    let write = async {
-        reply.data(body).await?;
-        reply.finish().await
-    };
-    timeout(within, write).await.unwrap_or(Err(Gone::Stalled))
+    timeout(within, reply.last(body)).await.unwrap_or(Err(Gone::Stalled))
 }
 
 /// Writes the events of a watch as they come, each when the caller takes it, until it is over, the caller leaves, or

@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri, Version};
 
@@ -8,7 +6,7 @@ use crate::clusters::Grant;
 use crate::exchange::Identity;
 use crate::model::AUDIT_ID;
 
-use super::headers::{X_FORWARDED_FOR, forwarded_for, listed_in_connection};
+use super::headers::{X_FORWARDED_FOR, forwarded_for, is_hop_by_hop, listed_in_connection};
 
 /// What is asked of a cluster, as often as it has to be.
 ///
@@ -19,7 +17,8 @@ pub(super) struct Outbound {
     pub(super) uri: Uri,
     /// As the caller sent them, less those by which this hub's front proxy says who calls.
     pub(super) headers: HeaderMap,
-    pub(super) caller: IpAddr,
+    /// Where they called from, as text.
+    pub(super) caller: HeaderValue,
     pub(super) audit_id: HeaderValue,
     /// Who the caller is there.
     pub(super) identity: Identity,
@@ -31,9 +30,10 @@ pub(super) struct Outbound {
 const OWN: usize = 5;
 
 impl Outbound {
-    /// Takes away the headers by which this hub's front proxy says who calls, whatever it calls them.
-    pub(super) fn without_identity(mut self, is_identity: impl Fn(&HeaderName) -> bool) -> Self {
-        // Usual names stay here anyway: then there are none, and nothing is allocated.
+    /// Takes away the headers by which this hub's front proxy says who calls, where it calls them something else than
+    /// what stays here anyway.
+    pub(super) fn without_identity(mut self, is_identity: Option<impl Fn(&HeaderName) -> bool>) -> Self {
+        let Some(is_identity) = is_identity else { return self };
         let names = self.headers.keys().filter(|name| !stays_here(name) && is_identity(name));
         let names: Vec<HeaderName> = names.cloned().collect();
         for name in names {
@@ -51,7 +51,7 @@ impl Outbound {
         let count = self.headers.len() + impersonation.as_ref().map_or(0, ExactSizeIterator::len) + OWN;
         let mut headers = HeaderMap::with_capacity(count);
         self.pass_on(&mut headers);
-        if let Some(forwarded_for) = forwarded_for(&self.headers, self.caller) {
+        if let Some(forwarded_for) = forwarded_for(&self.headers, &self.caller) {
             headers.insert(X_FORWARDED_FOR, forwarded_for);
         }
         headers.insert(AUDIT_ID, self.audit_id.clone());
@@ -88,29 +88,14 @@ impl Outbound {
     }
 }
 
-/// Whether a header is not for clusters: it was meant for this hop only (RFC 9110 section 7.6.1, and what Go's reverse
-/// proxy counts among those), it says how a caller proved who they are or whom to be there, or it is one that we write.
+/// Whether a header is not for clusters: it was meant for this hop only, it says how a caller proved who they are or whom to be there, or it is one that we write.
 fn stays_here(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    matches!(
-        name,
-        "connection"
-            | "proxy-connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "host"
-            | "authorization"
-            // Answered by us: see `headers::expects_continue`.
-            | "expect"
-            | "x-forwarded-for"
-            | "audit-id"
-    ) || name.starts_with("x-remote-")
-        || name.starts_with("impersonate-")
+    let text = name.as_str();
+    // `expect` is answered by us: see `headers::expects_continue`.
+    is_hop_by_hop(name)
+        || matches!(text, "host" | "authorization" | "expect" | "x-forwarded-for" | "audit-id")
+        || text.starts_with("x-remote-")
+        || text.starts_with("impersonate-")
 }
 
 #[cfg(test)]
@@ -137,7 +122,7 @@ mod tests {
             method: Method::GET,
             uri: Uri::from_static("https://c/x"),
             headers,
-            caller: [10, 0, 0, 1].into(),
+            caller: HeaderValue::from_static("10.0.0.1"),
             audit_id: HeaderValue::from_static("id"),
             identity: Identity::AsCredential,
             upgrade: None,
@@ -194,7 +179,10 @@ mod tests {
             ("Accept", "a/b"),
         ]);
         let expected = with_ours(&[("accept", "a/b"), ("sec-websocket-protocol", "v4.channel.k8s.io")]);
-        assert_eq!(sent(&outbound(map).without_identity(|name| name == "x-corp-user")), expected);
+        assert_eq!(
+            sent(&outbound(map).without_identity(Some(|name: &HeaderName| name == "x-corp-user"))),
+            expected
+        );
     }
 
     #[tokio::test]

@@ -42,6 +42,10 @@ pub(super) async fn relay(
             Some(data) => {
                 framing.see(&data);
                 *sent += data.len() as u64;
+                // Usual answers come whole with their end: they go on in one frame.
+                if receiver.is_over() {
+                    return reply.last(data).await.map_err(End::Gone);
+                }
                 reply.data(data).await.map_err(End::Gone)?;
             }
             None => break,

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use http::Uri;
+use memchr::{memchr, memchr_iter};
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
@@ -9,8 +10,14 @@ use crate::model::{ClusterName, Query, RequestInfo};
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
-    /// A cluster: what follows `/proxy` of the path as the caller wrote it, empty or beginning with a slash.
-    Proxy { cluster: Cow<'a, str>, rest: &'a str },
+    /// A cluster.
+    Proxy {
+        cluster: Cow<'a, str>,
+        /// What follows `/proxy` of the path as the caller wrote it, empty or beginning with a slash.
+        rest: &'a str,
+        /// The same with its percent-escapes decoded, as it is authorized and recorded; never empty.
+        target: Cow<'a, str>,
+    },
     /// Our own API, operations, or nothing that exists.
     Local,
 }
@@ -36,7 +43,7 @@ pub(super) fn route<'a>(uri: &'a Uri, group: &str) -> Result<Route<'a>, BadPath>
     let mut name = None;
     let expected = ["apis", group, "v1alpha1", "clustergateways", "", "proxy"];
     for (index, expected) in expected.iter().enumerate() {
-        let end = rest.find('/').unwrap_or(rest.len());
+        let end = memchr(b'/', rest.as_bytes()).unwrap_or(rest.len());
         let last = index + 1 == 6;
         if end == rest.len() && !last {
             return Ok(Route::Local);
@@ -52,10 +59,11 @@ pub(super) fn route<'a>(uri: &'a Uri, group: &str) -> Result<Route<'a>, BadPath>
     match name {
         Some(cluster) if ClusterName::is_valid(&cluster) => {
             // Decoded as a whole: a cluster that decodes `%2F` before it looks for segments finds them there too.
-            if decode(rest)?.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
-                return Err(BadPath::DotSegment);
+            let target = if rest.is_empty() { "/".into() } else { decode(rest)? };
+            match has_dot_segment(target.as_bytes()) {
+                true => Err(BadPath::DotSegment),
+                false => Ok(Route::Proxy { cluster, rest, target }),
             }
-            Ok(Route::Proxy { cluster, rest })
         }
         // A name that no cluster can have: whatever it is, it is answered here.
         _ => Ok(Route::Local),
@@ -64,7 +72,19 @@ pub(super) fn route<'a>(uri: &'a Uri, group: &str) -> Result<Route<'a>, BadPath>
 
 /// The path with its percent-escapes decoded, as Kubernetes authorizes it.
 pub(super) fn decode(path: &str) -> Result<Cow<'_, str>, BadPath> {
-    percent_decode_str(path).decode_utf8().map_err(|_| BadPath::NotUtf8)
+    match memchr(b'%', path.as_bytes()) {
+        None => Ok(path.into()),
+        Some(_) => percent_decode_str(path).decode_utf8().map_err(|_| BadPath::NotUtf8),
+    }
+}
+
+/// Whether a segment, between slashes of either kind, is `.` or `..`.
+fn has_dot_segment(path: &[u8]) -> bool {
+    let is_end = |at: usize| path.get(at).is_none_or(|byte| matches!(byte, b'/' | b'\\'));
+    memchr_iter(b'.', path).any(|dot| {
+        let begins = dot.checked_sub(1).is_none_or(is_end);
+        begins && (is_end(dot + 1) || path[dot + 1] == b'.' && is_end(dot + 2))
+    })
 }
 
 /// Whether the answer is one whose reader takes it up again where it ended: a watch, or a log that is followed.
@@ -98,7 +118,7 @@ mod tests {
     fn read(path: &str) -> Result<Option<(String, String)>, BadPath> {
         let uri: Uri = path.parse().unwrap();
         route(&uri, GROUP).map(|route| match route {
-            Route::Proxy { cluster, rest } => Some((cluster.into_owned(), rest.to_owned())),
+            Route::Proxy { cluster, rest, .. } => Some((cluster.into_owned(), rest.to_owned())),
             Route::Local => None,
         })
     }

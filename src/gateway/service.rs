@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,12 +92,26 @@ pub struct Options {
 pub struct Caller {
     /// Where it comes from.
     pub peer: SocketAddr,
+    /// The same as clusters are told.
+    pub(super) address: HeaderValue,
     /// The certificates that it showed, which nobody has verified yet.
     pub chain: Option<ClientChain>,
     /// Cancelled when the gateway wants to end.
     pub drain: CancellationToken,
     /// Cancelled when it is about to: who is still there is told.
     pub last_call: CancellationToken,
+}
+
+impl Caller {
+    /// Somebody who has connected. `chain`: the certificates shown. `drain` and `last_call`: as the fields say.
+    pub fn new(
+        peer: SocketAddr,
+        chain: Option<ClientChain>,
+        drain: CancellationToken,
+        last_call: CancellationToken,
+    ) -> Self {
+        Self { peer, address: headers::address(peer.ip()), chain, drain, last_call }
+    }
 }
 
 /// What becomes of a request.
@@ -120,16 +135,20 @@ impl Gateway {
     }
 
     /// Serves one stream of an HTTP/2 connection.
-    pub async fn serve_h2(
+    ///
+    /// Boxed, as a task is moved several times before it runs: what is moved is a pointer.
+    pub fn serve_h2(
         self: Arc<Self>,
         request: Request<RecvStream>,
         respond: SendResponse<bytes::Bytes>,
         caller: Arc<Caller>,
-    ) {
-        let (parts, body) = request.into_parts();
-        let (body, reply) = client::h2(body, respond);
-        // Nothing but HTTP/1.1 can be upgraded.
-        let _ = self.serve(parts, body, reply, &caller).await;
+    ) -> Pin<Box<impl Future<Output = ()>>> {
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let (body, reply) = client::h2(body, respond);
+            // Nothing but HTTP/1.1 can be upgraded.
+            let _ = self.serve(&mut parts, body, reply, &caller).await;
+        })
     }
 
     /// Serves one request of an HTTP/1 connection. Gives the connection back, and what was read too far, when it can
@@ -146,10 +165,11 @@ impl Gateway {
         *request.version_mut() = head.version;
         *request.headers_mut() = head.headers.clone();
         let (body, reply, shared) = client::h1(session);
-        let upgrading = self.serve(request.into_parts().0, body, reply, &caller).await;
+        let mut parts = request.into_parts().0;
+        let upgrading = self.serve(&mut parts, body, reply, &caller).await;
         let mut session = shared.reclaim()?;
         if let Some(upgrading) = upgrading {
-            self.stream(*upgrading, session, &caller).await;
+            self.stream(*upgrading, &parts, session, &caller).await;
             return None;
         }
         let reuse = async {
@@ -175,35 +195,35 @@ impl Gateway {
     /// Answers a request, or gives what its connection is to become.
     async fn serve(
         &self,
-        mut parts: http::request::Parts,
+        parts: &mut http::request::Parts,
         mut body: Body,
         mut reply: Reply,
         caller: &Caller,
     ) -> Option<Box<Upgrading>> {
         let audit_id = local::audit_id(&parts.headers);
         let mut progress = Progress::begin(caller.peer);
-        let decision = self.decide(&mut parts, &mut body, caller, &audit_id, &mut progress).await;
+        let decision = self.decide(parts, &mut body, caller, &audit_id, &mut progress).await;
         let answer = match decision {
             Ok(Decision::Own(path)) => {
                 // Boxed as the upgrades are: what is rare must not make the future large that each request moves.
-                let own = self.own(&parts, &path, body, &mut reply, caller, &audit_id, &mut progress);
+                let own = self.own(parts, &path, body, &mut reply, caller, &audit_id, &mut progress);
                 match Box::pin(own).await {
                     Ok(socket) => {
                         let session = Becomes::Watch(socket);
-                        return Some(Box::new(Upgrading { session, progress, parts, audit_id }));
+                        return Some(Box::new(Upgrading { session, progress, audit_id }));
                     }
                     Err(answer) => answer,
                 }
             }
             Ok(Decision::Forward { cluster, plan }) => {
-                let (outcome, traffic) = forward(plan, body, &mut reply, &caller.drain).await;
+                let (outcome, traffic) = forward(&plan, body, &mut reply, &caller.drain).await;
                 settle(&cluster, outcome, traffic, &mut reply, &mut progress)
             }
             Ok(Decision::Upgrade { cluster, plan }) => {
                 match Box::pin(self.upgrade(cluster, plan, body, &mut reply, caller, &mut progress)).await {
                     Ok(session) => {
                         let session = Becomes::Stream(session);
-                        return Some(Box::new(Upgrading { session, progress, parts, audit_id }));
+                        return Some(Box::new(Upgrading { session, progress, audit_id }));
                     }
                     Err(answer) => answer,
                 }
@@ -258,7 +278,7 @@ impl Gateway {
         let bad_path = |error: BadPath| Status::new(Reason::BadRequest, error.to_string());
         let path = decode(parts.uri.path()).map_err(bad_path)?;
         let info = RequestInfo::parse(&parts.method, &path, parts.uri.query());
-        let Route::Proxy { cluster, rest } =
+        let Route::Proxy { cluster, rest, target } =
             route(&parts.uri, &self.parts.options.group).map_err(bad_path)?
         else {
             if Operations::is_path(&path) {
@@ -275,8 +295,6 @@ impl Gateway {
         };
         progress.cluster(&cluster);
         let query = parts.uri.query();
-        let target = decode(rest).map_err(bad_path)?;
-        let target = if target.is_empty() { "/".into() } else { target };
         let asked = RequestInfo::parse(&parts.method, &target, query);
         progress.asked(&asked);
         if self.parts.options.authorize_proxy_subpath {
@@ -302,7 +320,7 @@ impl Gateway {
             method: parts.method.clone(),
             uri,
             headers: std::mem::take(&mut parts.headers),
-            caller: caller.peer.ip(),
+            caller: caller.address.clone(),
             audit_id: audit_id.clone(),
             identity,
             upgrade,

@@ -1,7 +1,5 @@
 //! Steps of the data path one by one, for `benches/` and nobody else: those that have no name outside this room.
 
-use std::net::IpAddr;
-
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request};
 
@@ -20,8 +18,7 @@ pub fn classify<'a>(parts: &'a Parts, group: &str) -> Option<(std::borrow::Cow<'
     let query = parts.uri.query();
     let path = decode(parts.uri.path()).ok()?;
     std::hint::black_box(RequestInfo::parse(&parts.method, &path, query));
-    let Route::Proxy { cluster, rest } = route(&parts.uri, group).ok()? else { return None };
-    let target = decode(rest).ok()?;
+    let Route::Proxy { cluster, target, .. } = route(&parts.uri, group).ok()? else { return None };
     let asked = RequestInfo::parse(&parts.method, &target, query);
     Some((cluster, is_long_running(&asked, query) || is_resumable(&asked, query)))
 }
@@ -35,7 +32,7 @@ impl Rewriting {
         parts: Parts,
         access: &Access,
         rest: &str,
-        caller: IpAddr,
+        caller: HeaderValue,
         identity: Identity,
     ) -> Option<Self> {
         let audit_id = HeaderValue::from_static("5c0f7c1a-0a41-4f0a-8d53-7f1f7a3e9b11");

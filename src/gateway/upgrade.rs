@@ -19,7 +19,6 @@ use super::stream::{Asked, Session, ask};
 pub(super) struct Upgrading {
     pub(super) session: Becomes,
     pub(super) progress: Progress,
-    pub(super) parts: http::request::Parts,
     pub(super) audit_id: HeaderValue,
 }
 
@@ -56,8 +55,14 @@ impl Gateway {
     }
 
     /// Carries what a connection has become from the switch to its end.
-    pub(super) async fn stream(&self, upgrading: Upgrading, mut http: HttpSession, caller: &Caller) {
-        let Upgrading { session, mut progress, parts, audit_id } = upgrading;
+    pub(super) async fn stream(
+        &self,
+        upgrading: Upgrading,
+        request: &http::request::Parts,
+        mut http: HttpSession,
+        caller: &Caller,
+    ) {
+        let Upgrading { session, mut progress, audit_id } = upgrading;
         // Gives back what was read too far only for a connection that is used again, as this one is.
         http.set_server_keepalive(Some(0));
         match http.reuse().await {
@@ -73,6 +78,6 @@ impl Gateway {
             }
             Ok(None) | Err(_) => progress.gone(&Gone::Left),
         }
-        progress.end(&self.parts.metrics, &parts.method, parts.uri.path(), &audit_id);
+        progress.end(&self.parts.metrics, &request.method, request.uri.path(), &audit_id);
     }
 }

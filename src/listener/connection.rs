@@ -42,7 +42,7 @@ pub(super) async fn serve(socket: StdStream, peer: SocketAddr, desk: Arc<Desk>) 
     });
     let is_h2 = session.alpn_protocol() == Some(b"h2");
     let Endings { drain, last_call, .. } = desk.endings.clone();
-    let caller = Arc::new(Caller { peer, chain, drain, last_call });
+    let caller = Arc::new(Caller::new(peer, chain, drain, last_call));
     match is_h2 {
         true => http2::serve(Coalesced::new(stream, false), caller, &desk, age).await,
         false => http1::serve(Coalesced::new(stream, true), caller, &desk, age).await,

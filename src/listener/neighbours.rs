@@ -52,8 +52,8 @@ struct Door {
 }
 
 impl Stream {
-    pub(super) async fn serve(self, gateway: Arc<Gateway>) {
-        gateway.serve_h2(self.request, self.respond, self.caller).await;
+    pub(super) fn serve(self, gateway: Arc<Gateway>) -> impl Future<Output = ()> {
+        gateway.serve_h2(self.request, self.respond, self.caller)
     }
 }
 

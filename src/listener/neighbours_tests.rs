@@ -43,7 +43,7 @@ async fn stream() -> (Stream, impl Sized) {
     let (request, respond) = server.accept().await.unwrap().unwrap();
     let token = CancellationToken::new;
     let peer = ([127, 0, 0, 1], 1).into();
-    let caller = Arc::new(Caller { peer, chain: None, drain: token(), last_call: token() });
+    let caller = Arc::new(Caller::new(peer, None, token(), token()));
     (Stream { request, respond, caller }, (connection, sender, answer, server))
 }
 

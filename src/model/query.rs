@@ -29,7 +29,11 @@ impl<'a> Query<'a> {
 
     /// Whether a parameter is there and not `0` or `false` (conversion of `*bool` in apimachinery's queryparams).
     pub fn flag(&self, name: &str) -> bool {
-        self.first(name).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false"))
+        // Most requests have no query.
+        !self.0.is_empty()
+            && self
+                .first(name)
+                .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false"))
     }
 }
 

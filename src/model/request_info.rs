@@ -126,10 +126,16 @@ fn split<'a, 'b>(path: &'a str, storage: &'b mut [&'a str; PARTS]) -> &'b [&'a s
     if trimmed.is_empty() {
         return &[];
     }
-    let mut count = 0;
-    for (slot, part) in storage.iter_mut().zip(trimmed.split('/')) {
-        *slot = part;
+    let mut slashes = memchr::memchr_iter(b'/', trimmed.as_bytes());
+    let (mut start, mut count) = (0, 0);
+    for slot in storage.iter_mut() {
         count += 1;
+        let Some(end) = slashes.next() else {
+            *slot = &trimmed[start..];
+            break;
+        };
+        *slot = &trimmed[start..end];
+        start = end + 1;
     }
     &storage[..count]
 }

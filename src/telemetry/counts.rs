@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use ahash::RandomState;
 use arc_swap::ArcSwap;
 
 use super::histogram::{Bounds, HEADER, Histogram, WHOLE};
@@ -31,7 +32,7 @@ pub(super) struct Used {
     pub(super) streams: OnceLock<Box<Streams>>,
     header: OnceLock<Slot>,
     /// Copied on write: written as often as a new combination of labels is seen, a few dozen times at most.
-    durations: ArcSwap<HashMap<Key, Slot>>,
+    durations: ArcSwap<HashMap<Key, Slot, RandomState>>,
     /// Held while one is made, so that none is made twice.
     making: Mutex<()>,
     /// Histograms of its own.

@@ -1,3 +1,8 @@
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use ahash::RandomState;
+
 /// What a request does, in the terms of Kubernetes authorization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -79,7 +84,7 @@ impl Verb {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Resource(u8);
 
-/// In order, for the search: none, those of a kube-apiserver's own groups (a test asks one for them) and ours. Custom
+/// None, those of a kube-apiserver's own groups (a test asks one for them) and ours. Custom
 /// resources have names without end, and a caller can invent them.
 const RESOURCES: [&str; 71] = [
     "",
@@ -160,10 +165,14 @@ impl Resource {
     /// How many labels there are, `other` included.
     pub(super) const COUNT: usize = RESOURCES.len() + 1;
 
+    /// For a request that is for none.
+    pub const NONE: Self = Self(0);
+
     /// A resource by its plural name; empty where a request is for none.
     pub fn of(name: &str) -> Self {
-        let found = RESOURCES.binary_search(&name).ok().and_then(|index| u8::try_from(index).ok());
-        Self(found.unwrap_or(Self::OTHER))
+        static KNOWN: LazyLock<HashMap<&str, Resource, RandomState>> =
+            LazyLock::new(|| RESOURCES.into_iter().zip(Resource::all()).collect());
+        KNOWN.get(name).copied().unwrap_or(Self(Self::OTHER))
     }
 
     pub(super) fn all() -> impl Iterator<Item = Self> {

@@ -119,7 +119,7 @@ mod tests {
             Record {
                 target: Target::Proxy,
                 cluster: None,
-                resource: Resource::of(""),
+                resource: Resource::NONE,
                 verb: Verb::Get,
                 code: 200,
                 method: &Method::GET,

@@ -224,8 +224,12 @@ impl Receiver {
         match &mut self.from {
             From::H2Body(body) => match body.data().await {
                 Some(Ok(data)) => {
-                    // So that the server may send more. Fails only when the stream is over.
-                    let _ = body.flow_control().release_capacity(data.len());
+                    if body.is_end_stream() {
+                        self.finish();
+                    } else {
+                        // So that the server may send more. Fails only when the stream is over.
+                        let _ = body.flow_control().release_capacity(data.len());
+                    }
                     Ok(Some(data))
                 }
                 Some(Err(error)) => Err(self.h2_error(&error)),
@@ -243,6 +247,11 @@ impl Receiver {
             },
             From::H2Head(_) | From::H1Head { .. } | From::Done => Ok(None),
         }
+    }
+
+    /// Whether it is known already that nothing follows the last part of the body.
+    pub fn is_over(&self) -> bool {
+        matches!(self.from, From::Done)
     }
 
     /// What follows the body, once [`Receiver::data`] has said that it ended.

@@ -80,10 +80,11 @@ impl WorkerAuthenticator {
     }
 
     /// Whether a header says who somebody is and so must not be passed on as it came: to be asked about one header
-    /// after the other, not to be held across an await.
-    pub fn is_identity_header(&self) -> impl Fn(&HeaderName) -> bool {
+    /// after the other, not to be held across an await. None where those are Authorization, `X-Remote-*` and
+    /// `Impersonate-*` only.
+    pub fn is_identity_header(&self) -> Option<impl Fn(&HeaderName) -> bool> {
         let config = self.shared.configs.load();
-        move |name| config.is_identity_header(name)
+        config.has_unusual_headers().then_some(move |name: &HeaderName| config.is_identity_header(name))
     }
 
     async fn authenticate_at(
