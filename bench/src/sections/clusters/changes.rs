@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{READY, master, registration};
 use crate::load::{Closed, Tally, Work, until_stopped};
-use crate::measure::Spread;
+use crate::measure::{Spread, until_quiet};
 use crate::report::{Better, Cell, Findings, Table, Unit};
 use crate::stage::{Stage, cluster_path};
 
@@ -61,8 +61,12 @@ struct Found {
 
 pub(super) async fn run(stage: &Stage, findings: &mut Findings) -> Result<()> {
     let mut found = CASES.map(|_| Found { all: Tally::new(), medians: Vec::new(), meanwhile: Tally::new() });
+    let mut busy = 0;
     for round in 0..stage.rounds(3, 5) {
         for (case, found) in CASES.iter().zip(&mut found) {
+            if !case.loaded && !until_quiet().await? {
+                busy += 1;
+            }
             let (delays, meanwhile) = measure(stage, *case, round).await?;
             found.medians.push(delays.percentile(50.0));
             found.all.add(&delays);
@@ -95,6 +99,10 @@ pub(super) async fn run(stage: &Stage, findings: &mut Findings) -> Result<()> {
         findings.time(&format!("clusters/{title}/p99"), at(99.0));
     }
     findings.tables.push(table);
+    if busy > 0 {
+        let note = format!("\"At rest\" the machine was busy with something else, {busy} times.");
+        findings.notes.push(note);
+    }
     findings.notes.push(
         "\"refused\" counts requests to a cluster whose token was being changed that were answered with something \
          else than 200; those to a new one are, until it is known."
