@@ -172,12 +172,14 @@ impl Writer {
         let part = |secrets: &[(&Secret, Option<&Compiled>)]| -> Vec<Option<Compiled>> {
             secrets.iter().map(|(secret, known)| self.compile_one(secret, *known, now)).collect()
         };
-        // What a machine has is asked for only then: a dozen files of its cgroup are read for the answer.
-        let paying = secrets.len() / PARALLEL_FROM + 1;
-        if paying == 1 {
+        let threads = match secrets.len() / PARALLEL_FROM + 1 {
+            1 => 1,
+            // Asked for only then: a dozen files of the process's cgroup are read for the answer.
+            paying => paying.min(thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+        };
+        if threads == 1 {
             return part(secrets);
         }
-        let threads = paying.min(thread::available_parallelism().map_or(1, NonZeroUsize::get));
         thread::scope(|scope| {
             let parts = secrets.chunks(secrets.len().div_ceil(threads));
             let running: Vec<_> = parts.map(|secrets| scope.spawn(move || part(secrets))).collect();

@@ -177,7 +177,7 @@ async fn exchange(
     // Boxed, so that what has no body takes no room for sending it: a watch stays for days.
     let mut sending = None;
     match plan.bodiless {
-        true => sent = Some((body, begun)),
+        true => sent = Some((body, Instant::now())),
         false => sending = Some(Box::pin(send(&mut sender, body))),
     }
     let (mut head, end) = loop {

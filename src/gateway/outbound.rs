@@ -88,7 +88,8 @@ impl Outbound {
     }
 }
 
-/// Whether a header is not for clusters: it was meant for this hop only, it says how a caller proved who they are or whom to be there, or it is one that we write.
+/// Whether a header is not for clusters: it was meant for this hop only, it says how a caller proved who they are or
+/// whom to be there, or it is one that we write.
 fn stays_here(name: &HeaderName) -> bool {
     let text = name.as_str();
     // `expect` is answered by us: see `headers::expects_continue`.

@@ -110,6 +110,7 @@ pub(super) fn is_long_running(info: &RequestInfo<'_>, query: Option<&str>) -> bo
 #[cfg(test)]
 mod tests {
     use http::Method;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -163,6 +164,22 @@ mod tests {
         ] {
             let path = format!("/apis/cluster.core.oam.dev/v1alpha1/clustergateways/a/proxy{rest}");
             assert_eq!(read(&path), Err(BadPath::DotSegment), "{rest}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_dot_segment_is_one_between_slashes_of_either_kind(path in r"[./\\a%ü]{0,12}") {
+            let expected = path.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."));
+            prop_assert_eq!(has_dot_segment(path.as_bytes()), expected);
+        }
+
+        #[test]
+        fn what_has_no_escape_is_decoded_to_itself(path in "[a-z/%2Ee.ü]{0,16}") {
+            let decoded = percent_decode_str(&path).decode_utf8().map_err(|_| BadPath::NotUtf8);
+            prop_assert_eq!(decode(&path), decoded);
         }
     }
 

@@ -265,6 +265,18 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_those_between_slashes_as_far_as_they_matter() {
+        for path in ["", "/", "//", "a", "/a", "/a/", "//a//b/", "/a//b", "/1/2/3/4/5/6/7/8/9/10/11", "ü/ö"]
+        {
+            let trimmed = path.trim_matches('/');
+            let expected: Vec<&str> = trimmed.split('/').take(PARTS).collect();
+            let mut storage = [""; PARTS];
+            let parts = split(path, &mut storage);
+            assert_eq!(parts, if trimmed.is_empty() { &[] } else { &expected[..] }, "{path}");
+        }
+    }
+
+    #[test]
     fn other_paths_are_no_resources_and_keep_their_method() {
         for path in [
             "",

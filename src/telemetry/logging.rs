@@ -3,6 +3,7 @@
 use std::io::stderr;
 
 use clap::ValueEnum;
+use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
@@ -76,7 +77,9 @@ fn filter(options: Options) -> String {
     // kube logs every attempt to reach a hub that is away as an error; those who watch it say it once.
     let kube = if level == Trace { "info" } else { "off" };
     let access = if options.access_log { "info" } else { "off" };
-    let (own, libraries, pingora) = (level.as_str(), libraries.as_str(), pingora.as_str());
+    // Nothing of ours is below debug, and a release has no room for it: asking for it would be warned of.
+    let own = if STATIC_MAX_LEVEL < LevelFilter::TRACE { level.min(Debug) } else { level };
+    let (own, libraries, pingora) = (own.as_str(), libraries.as_str(), pingora.as_str());
     format!(
         "{libraries},cluster_gateway={own},{ACCESS}={access},pingora={pingora},pingora_core={pingora},pingora_proxy={pingora},kube_client={kube}"
     )

@@ -32,6 +32,7 @@ pub struct Receiver {
     from: From,
     /// Gives the place on the connection back when the exchange is over.
     slot: Option<Slot>,
+    over: bool,
 }
 
 enum From {
@@ -74,7 +75,7 @@ pub(super) fn start(
                 }
             })?;
             let way = if end { Way::Done } else { Way::H2(body) };
-            Ok((Sender(way), Receiver { from: From::H2Head(response), slot: Some(slot) }))
+            Ok((Sender(way), Receiver { from: From::H2Head(response), slot: Some(slot), over: false }))
         }
         Lease::H1 { mut connection, slot } => {
             let (way, body) = match end {
@@ -95,7 +96,7 @@ pub(super) fn start(
             });
             let response = Box::pin(connection.send(request));
             let from = From::H1Head { response, informational, connection };
-            Ok((Sender(way), Receiver { from, slot: Some(slot) }))
+            Ok((Sender(way), Receiver { from, slot: Some(slot), over: false }))
         }
     }
 }
@@ -165,7 +166,7 @@ impl Receiver {
     ) -> (response::Parts, bool, Self) {
         let (head, body) = response.into_parts();
         let end = body.is_end_stream();
-        (head, end, Self { from: From::H1Body { body, trailers: None, connection }, slot: None })
+        (head, end, Self { from: From::H1Body { body, trailers: None, connection }, slot: None, over: false })
     }
 
     /// The next header: as many informational ones as the server sends, then the final one. Cancel safe.
@@ -224,12 +225,9 @@ impl Receiver {
         match &mut self.from {
             From::H2Body(body) => match body.data().await {
                 Some(Ok(data)) => {
-                    if body.is_end_stream() {
-                        self.finish();
-                    } else {
-                        // So that the server may send more. Fails only when the stream is over.
-                        let _ = body.flow_control().release_capacity(data.len());
-                    }
+                    // So that the server may send more, on other streams too. Fails only when the stream is over.
+                    let _ = body.flow_control().release_capacity(data.len());
+                    self.over = body.is_end_stream();
                     Ok(Some(data))
                 }
                 Some(Err(error)) => Err(self.h2_error(&error)),
@@ -249,9 +247,11 @@ impl Receiver {
         }
     }
 
-    /// Whether it is known already that nothing follows the last part of the body.
+    /// Whether it is known already that nothing follows the last part of the body, trailers neither.
+    ///
+    /// The place on the connection is held until this is dropped: the server may still take the request's body.
     pub fn is_over(&self) -> bool {
-        matches!(self.from, From::Done)
+        self.over
     }
 
     /// What follows the body, once [`Receiver::data`] has said that it ended.

@@ -91,7 +91,7 @@ impl Server {
     }
 }
 
-/// Answers `/open` with a header only, and leaves the stream open.
+/// Answers `/open` with a header only, and leaves the stream open; `/early` whole, and reads no body.
 async fn serve_h2(stream: tokio_rustls::server::TlsStream<TcpStream>, streams: u32) {
     let mut connection = h2::server::Builder::new()
         .max_concurrent_streams(streams)
@@ -100,8 +100,12 @@ async fn serve_h2(stream: tokio_rustls::server::TlsStream<TcpStream>, streams: u
         .unwrap();
     let mut open = Vec::new();
     while let Some(Ok((request, mut respond))) = connection.accept().await {
-        let end = request.uri().path() != "/open";
-        if let Ok(stream) = respond.send_response(Response::new(()), end) {
+        let path = request.uri().path();
+        let (is_open, is_early) = (path == "/open", path == "/early");
+        if let Ok(mut stream) = respond.send_response(Response::new(()), !is_open && !is_early) {
+            if is_early {
+                stream.send_data(Bytes::from_static(b"no"), true).unwrap();
+            }
             open.push((request, stream));
         }
     }
@@ -247,6 +251,20 @@ async fn a_body_cut_short_never_looks_whole_to_a_server_that_answered_early() {
     let seen = server.await.unwrap();
     assert!(seen.contains("\r\ntransfer-encoding: chunked\r\n"), "{seen}");
     assert!(!seen.ends_with("0\r\n\r\n"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_place_is_not_given_back_while_a_server_that_answered_early_may_take_the_body() {
+    let server = Server::start(Some(1)).await;
+    let upstream = server.upstream();
+    let request = Request::post(format!("{}/early", server.url)).body(()).unwrap();
+    let (sender, mut receiver) = upstream.exchange(WORKER, request, false).await.unwrap();
+    assert!(matches!(receiver.head().await.unwrap(), Head::Final(_, false)));
+    assert_eq!(receiver.data().await.unwrap().unwrap(), "no");
+    assert!(receiver.is_over());
+    assert_eq!(upstream.idle(WORKER), 0, "the stream is still there");
+    drop((sender, receiver));
+    assert_eq!(upstream.idle(WORKER), 1);
 }
 
 #[tokio::test]
