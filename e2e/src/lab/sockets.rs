@@ -13,13 +13,17 @@ pub fn connections_to(pid: u32, port: u16) -> Result<usize> {
     let own = sockets_of(pid)?;
     let path = format!("/proc/{pid}/net/tcp");
     let table = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    Ok(table
-        .lines()
-        .filter_map(Connection::parse)
-        .filter(|connection| {
-            connection.established && connection.remote_port == port && own.contains(connection.inode)
-        })
-        .count())
+    Ok(count(&table, port, &own))
+}
+
+/// Each socket once: the kernel writes a long table piece by piece, and shows some again when others come and go in
+/// between.
+fn count(table: &str, port: u16, own: &HashSet<String>) -> usize {
+    let connections = table.lines().filter_map(Connection::parse);
+    let established = connections.filter(|each| each.established && each.remote_port == port);
+    let inodes: HashSet<&str> =
+        established.map(|each| each.inode).filter(|inode| own.contains(*inode)).collect();
+    inodes.len()
 }
 
 /// A line of /proc/net/tcp, see proc_net_tcp of the kernel's documentation.
@@ -60,6 +64,19 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    #[test]
+    fn a_connection_that_the_kernel_shows_twice_is_one() {
+        let line = |inode, port: &str| {
+            format!(
+                "   1: 0100007F:8D2C 0100007F:{port} 01 00000000:00000000 00:00000000 00000000     0        0 {inode} 1\n"
+            )
+        };
+        let table =
+            [line(7, "1F90"), line(8, "1F90"), line(7, "1F90"), line(9, "1F91"), line(10, "1F90")].concat();
+        let own = ["7", "8", "9"].map(str::to_owned).into();
+        assert_eq!(count(&table, 8080, &own), 2);
+    }
 
     #[test]
     fn connections_are_counted_where_they_were_made() {
