@@ -38,7 +38,7 @@ release: setup-bench ## The gateway as it is released, tuned by a profile: targe
 bench: $(if $(CLUSTER_GATEWAY_BIN),setup-bench,release) ## The released gateway beside other proxies, five minutes once it is built; BENCH='--help'
 	@CLUSTER_GATEWAY_BIN='$(MEASURED)' '$(TARGET)/release/bench' $(BENCH)
 
-# An hour: before a release, and after a change to the data path that a quick run cannot tell from noise.
+# More than an hour: before a release, and after a change to the data path that a quick run cannot tell from noise.
 bench-full: $(if $(CLUSTER_GATEWAY_BIN),setup-bench,release) ## The same with long rounds and everything in it
 	@CLUSTER_GATEWAY_BIN='$(MEASURED)' '$(TARGET)/release/bench' --full $(BENCH)
 

@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 /// What is measured and where it goes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// Everything, with long rounds (an hour); otherwise a quick run of at most five minutes
+    /// Everything, with long rounds (more than an hour); otherwise a quick run of at most five minutes
     #[arg(long)]
     pub(crate) full: bool,
     /// Only this section (may be given several times): see --list
