@@ -208,6 +208,22 @@ mod tests {
     }
 
     #[test]
+    fn a_front_proxy_with_names_of_its_own_is_known_by_any_one_of_them() {
+        let ca = Authority::new("ca").pem();
+        let unusual = |key: &str, names: &str| {
+            let pairs = [(PROXY_CA, ca.as_str()), (USERNAME_HEADERS, r#"["X-Remote-User"]"#), (key, names)];
+            HubConfig::from_data(1, &data(&pairs)).unwrap().has_unusual_headers()
+        };
+        assert!(!unusual(GROUP_HEADERS, r#"["X-Remote-Group"]"#));
+        assert!(!unusual(EXTRA_PREFIXES, r#"["X-Remote-Extra-"]"#));
+        for key in [USERNAME_HEADERS, UID_HEADERS, GROUP_HEADERS, EXTRA_PREFIXES] {
+            assert!(unusual(key, r#"["X-Remote-Usual-", "X-Corp-"]"#), "{key}");
+            // Shorter than what stays here anyway.
+            assert!(unusual(key, r#"["X-Remote"]"#), "{key}");
+        }
+    }
+
+    #[test]
     fn an_empty_map_knows_nobody() {
         let config = HubConfig::from_data(1, &data(&[(CLIENT_CA, "")])).unwrap();
         assert!(config.client_ca().is_none() && config.front_proxy().is_none());

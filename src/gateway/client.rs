@@ -124,7 +124,8 @@ impl Shared {
             let mut session = self.session.lock().await;
             // Until it is done: whoever gives the write up leaves half of it on the connection.
             self.broken.store(true, Ordering::Relaxed);
-            timeout(WRITE_WITHIN, write(&mut session)).await
+            // Boxed: what only HTTP/1 needs is not to make the future of every request larger.
+            timeout(WRITE_WITHIN, Box::pin(write(&mut session))).await
         };
         self.reader.wake();
         match result {
@@ -206,7 +207,7 @@ impl Reply {
             Outgoing::H2Head(respond) => respond.send_informational(response).map_err(|_| Gone::Left),
             Outgoing::H1(shared) if shared.version == Version::HTTP_11 => {
                 let header = h1_header(&response.into_parts().0)?;
-                Box::pin(shared.write(async |session| session.write_response_header(header).await)).await
+                shared.write(async |session| session.write_response_header(header).await).await
             }
             Outgoing::H1(_) | Outgoing::H2Body(_) | Outgoing::Done => Ok(()),
         }
@@ -235,9 +236,9 @@ impl Reply {
                 }
                 let header =
                     h1_header(&head).inspect_err(|_| shared.broken.store(true, Ordering::Relaxed))?;
-                Box::pin(shared.write(async |session| session.write_response_header(header).await)).await?;
+                shared.write(async |session| session.write_response_header(header).await).await?;
                 self.0 = Outgoing::H1(shared);
-                if end { Box::pin(self.finish()).await } else { Ok(()) }
+                if end { self.finish().await } else { Ok(()) }
             }
             Outgoing::H2Body(_) | Outgoing::Done => Ok(()),
         }
@@ -272,9 +273,7 @@ impl Reply {
                 if data.is_empty() {
                     return Ok(());
                 }
-                // Boxed, here and below: what only HTTP/1 needs is not to make every future larger.
-                let write = shared.write(async |session| session.write_body(&data).await);
-                Box::pin(write).await.map(|_| ())
+                shared.write(async |session| session.write_body(&data).await).await.map(|_| ())
             }
             Outgoing::H2Head(_) | Outgoing::Done => Ok(()),
         }
@@ -285,7 +284,7 @@ impl Reply {
         match std::mem::replace(&mut self.0, Outgoing::Done) {
             Outgoing::H2Body(mut stream) => stream.send_data(Bytes::new(), true).map_err(|_| Gone::Left),
             Outgoing::H1(shared) => {
-                Box::pin(shared.write(async |session| session.finish_body().await)).await.map(|_| ())
+                shared.write(async |session| session.finish_body().await).await.map(|_| ())
             }
             Outgoing::H2Head(_) | Outgoing::Done => Ok(()),
         }
